@@ -1,0 +1,51 @@
+"""tool.error"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from spantriage.detectors import Detector
+from spantriage.detectors.example import answers, asks, calls, fails
+from spantriage.model import Step, Verdict
+from spantriage.state import AgentState
+
+
+@dataclass(frozen=True, slots=True)
+class ToolError(Detector):
+    """A tool call failed: its span has an error status.
+
+    ## Why it matters
+    The agent did not get what it asked for. It may recover by another way, repeat the call, or go on as if it had
+    the answer; the last of these is what turns a tool error into a wrong result.
+
+    ## What to do
+    Read the exception in the evidence. Return errors to the model as text that says what to change, and retry
+    transient ones below the model, where they cost no tokens.
+
+    ## When it is wrong
+    Tools that raise to signal an expected outcome ("not found", "please retry") are recorded as failed all the same.
+    """
+
+    code = "tool.error"
+    category = "tool_issue"
+    subcategory = "error_non_recovery"
+    actionable = "Handle the tool's error where it happens, or tell the model in its result what to change."
+    speaks_of = frozenset({"tool"})
+    signs = frozenset({"error", "timeout", "connection", "out_of_memory", "malformed_output"})
+
+    def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
+        """Speak once for each failed tool span."""
+        if step.failed:
+            kind = step.error_type or "an error"
+            yield self.found(step, f"Tool {step.tool} failed with {kind}", root_cause=step.error_message, reason=step.error_type)
+
+    fires_on = (
+        (asks("search"), fails(calls("search"), "ValueError", "service down"), answers("sorry")),
+        (asks("fetch"), fails(calls("fetch"), "httpx.ReadTimeout", "timed out"), answers("sorry")),
+    )
+    quiet_on = (
+        (asks("search"), calls("search", result="3 results"), answers("done")),
+        (asks("grep"), calls("grep", result="line 7: raise ValueError('error')"), answers("done")),
+        (asks("count"), calls("count", result="Errors: 0"), answers("done")),
+    )

@@ -1,0 +1,143 @@
+"""How each library spells the same facts. One file each: a table, a function for the scalars, one for the messages.
+
+A dialect is recognised by instrumentation scope first, by attributes second; one dialect speaks per span.
+`read` runs on the agent's thread and looks at scalars only; `read_content` runs on the worker.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from spantriage import text
+from spantriage.history import History
+from spantriage.failures import is_failure, name_failure, read_result
+from spantriage.model import Content, Span, Step
+
+__all__ = ["DIALECTS", "Attributes", "Dialect", "find", "read", "read_content"]
+
+Attributes = Mapping[str, object]
+ERROR_CAP: Final = 500
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dialect:
+    """One library's spelling. Give it a file here and a `DIALECT`; nothing else has to be edited."""
+
+    name: str
+    scopes: tuple[str, ...]  # instrumentation scope names; one ending in "*" is a prefix
+    speaks: Callable[[Attributes, str], bool]  # (attributes, span name): for spans of scopes that nobody claims
+    fill: Callable[[Step, Attributes], None]  # kind, agent, tool, model, usage, finish: scalars only
+    content: Callable[[Step, Attributes, Span, History], Content | None]  # messages: may parse JSON
+    rank: int = 50  # order of the attribute probes, lowest first
+    probe_scopes: tuple[str, ...] = ()  # claimed only when `speaks` agrees: scopes shared with other uses
+
+
+def find(scope: str, attributes: Attributes, span_name: str) -> Dialect | None:
+    """The dialect that this span is written in, or None when it is none of an agent's."""
+    known = _BY_SCOPE.get(scope, _UNSEEN)
+    if known is _UNSEEN:
+        known = _claim(scope)
+    if known is not None:
+        return known
+    for dialect in DIALECTS:
+        if dialect.speaks(attributes, span_name):
+            return dialect
+    return None
+
+
+def read(span: Span, attributes: Attributes, scope: str, failed: bool) -> Step | None:
+    """Say in our words what `span` did; None when no dialect speaks. `failed` is its status, already looked at."""
+    dialect = find(scope, attributes, span.name)
+    if dialect is None:
+        return None
+    context, parent = span.context, span.parent
+    step = Step(
+        context.trace_id,
+        context.span_id,
+        None if parent is None else parent.span_id,
+        span.start_time or 0,
+        span.end_time or 0,
+        "other",
+        span.name,
+        dialect.name,
+    )
+    dialect.fill(step, attributes)
+    if failed:
+        read_error(step, span, attributes)
+    elif step.kind == "model":
+        if step.finish is not None:
+            step.sign = step.finish
+    elif step.kind == "tool" and type(step.result) is str:
+        step.sign = read_result(step.result) or "ok"
+    if step.kind == "tool":
+        step.arguments_digest = text.digest(step.arguments)
+        step.result_digest = text.digest(step.result)
+    return step
+
+
+def read_error(step: Step, span: Span, attributes: Attributes) -> None:
+    """Fill in what a span with an error status says: type, message, the name of the failure."""
+    kind, message = error_of(span, attributes)
+    if not is_failure(kind):
+        return
+    step.failed = True
+    step.error_type, step.error_message = kind, message
+    step.sign = name_failure(step.kind, kind, message)
+
+
+def error_of(span: Span, attributes: Attributes) -> tuple[str | None, str | None]:
+    """Exception type (last segment) and message: from the exception event, `error.type`, or the status text."""
+    kind = message = None
+    for event in span.events:
+        if event.name == "exception" and event.attributes:
+            kind = text.string(event.attributes.get("exception.type"))
+            message = text.string(event.attributes.get("exception.message"))
+    if kind is None:
+        kind = text.string(attributes.get("error.type"))
+    status = getattr(span, "status", None)
+    said = text.string(getattr(status, "description", None))
+    if said is not None and (kind is None or message is None):
+        head, separator, rest = said[: ERROR_CAP * 2].partition(": ")
+        if separator and head.isidentifier():
+            kind, message = kind or head, message or rest
+        else:
+            message = message or said
+    if kind is not None:  # "<class 'openai.RateLimitError'>" and "openai.RateLimitError" are RateLimitError
+        kind = text.clip(kind.removeprefix("<class '").removesuffix("'>").rpartition(".")[2] or kind, text.NAME_CAP)
+    return kind, None if message is None else text.clip(message, ERROR_CAP)
+
+
+def read_content(step: Step, span: Span, attributes: Attributes, history: History) -> None:
+    """Read what the step's messages say into `step.content`. For the worker: may parse JSON, within caps."""
+    dialect = _BY_NAME.get(step.dialect)
+    if dialect is not None:
+        step.content = dialect.content(step, attributes, span, history)
+
+
+_UNSEEN: Final = object()
+
+
+def _claim(scope: str) -> Dialect | None:
+    """The dialect that owns this scope name; remembered, as a program has few scopes."""
+    claimed = next((d for d in DIALECTS if any(_matches(pattern, scope) for pattern in d.scopes)), None)
+    if len(_BY_SCOPE) < 4096:  # scope names come from outside
+        _BY_SCOPE[scope] = claimed
+    return claimed
+
+
+def _matches(pattern: str, scope: str) -> bool:
+    return scope.startswith(pattern[:-1]) if pattern.endswith("*") else scope == pattern
+
+
+def _discover() -> tuple[Dialect, ...]:
+    modules = (importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__))
+    return tuple(sorted((m.DIALECT for m in modules if hasattr(m, "DIALECT")), key=lambda d: (d.rank, d.name)))
+
+
+DIALECTS: Final = _discover()
+_BY_NAME: Final = {dialect.name: dialect for dialect in DIALECTS}
+_BY_SCOPE: Final[dict[str, object]] = {}

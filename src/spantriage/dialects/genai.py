@@ -1,0 +1,16 @@
+"""OpenTelemetry's GenAI semantic conventions, current and older names: `gen_ai.*`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from spantriage.dialects import Attributes, Dialect
+from spantriage.semconv import OPERATIONS, fill, read_content
+
+
+def speaks(attributes: Attributes, span_name: str) -> bool:
+    """Claims every span with an operation name that the conventions know."""
+    return attributes.get("gen_ai.operation.name") in OPERATIONS
+
+
+DIALECT: Final = Dialect("genai", (), speaks, fill, read_content, rank=90)

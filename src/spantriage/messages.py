@@ -1,0 +1,172 @@
+"""Chat messages in the two shapes that everybody uses: GenAI `parts`, and OpenAI's `content` with `tool_calls`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from spantriage import text
+from spantriage.history import Tail
+from spantriage.model import Content, FinishReason, ToolCall, ToolResult
+
+__all__ = ["FINISH", "finish_reason", "read_definitions", "read_reply", "read_tail"]
+
+TEXT_CAP: Final = 20_000  # characters of an answer that are kept until the worker has looked at it
+RESULT_CAP: Final = 4_000
+ARGUMENTS_CAP: Final = 20_000
+MESSAGES_CAP: Final = 4_000  # messages of one history that are looked at
+
+FINISH: Final[dict[str, FinishReason]] = {
+    "stop": "stop", "end_turn": "stop", "stop_sequence": "stop", "completed": "stop", "complete": "stop", "eos": "stop",
+    "length": "length", "max_tokens": "length", "max_output_tokens": "length", "incomplete": "length",
+    "model_length": "length", "model_context_window_exceeded": "length",
+    "tool_calls": "tool_calls", "tool_call": "tool_calls", "tool_use": "tool_calls", "function_call": "tool_calls",
+    "content_filter": "content_filter", "content_filtered": "content_filter", "safety": "content_filter",
+    "guardrail_intervened": "content_filter", "prohibited_content": "content_filter", "blocklist": "content_filter",
+    "recitation": "content_filter", "spii": "content_filter", "refusal": "content_filter",
+    "malformed_function_call": "malformed_tool_call", "malformed_tool_call": "malformed_tool_call",
+    "unexpected_tool_call": "malformed_tool_call", "error": "error",
+}  # fmt: skip
+_TEXT_PARTS: Final = frozenset({"text", "output_text", "input_text"})
+_ASSISTANT: Final = frozenset({"assistant", "model", "ai", "tool-call"})
+
+
+def finish_reason(value: object) -> FinishReason | None:
+    """Normalise a finish reason, given as a list, a JSON list, or a plain word. None: not captured."""
+    if type(value) is str and value[:1] == "[":
+        value = text.load(value)
+    if isinstance(value, (list, tuple)):
+        value = value[-1] if value else None
+    if type(value) is not str or not value:
+        return None
+    return FINISH.get(value) or FINISH.get(value.lower().rpartition(".")[2], "unknown")
+
+
+def read_reply(content: Content, messages: object) -> str | None:
+    """Read what the model answered into `content`; returns the finish reason that a message carries, if one does."""
+    finish: str | None = None
+    loaded = text.load(messages)
+    if isinstance(loaded, Mapping):
+        loaded = [loaded]
+    if not isinstance(loaded, (list, tuple)):
+        content.truncated = content.truncated or (type(messages) is str and len(messages) > text.LOAD_CAP)
+        return None
+    content.captured = True
+    for message in loaded[:MESSAGES_CAP]:
+        if not isinstance(message, Mapping):
+            continue
+        finish = text.string(message.get("finish_reason")) or finish
+        refusal = text.string(message.get("refusal"))
+        content.refusal = refusal or content.refusal
+        content.requested.extend(_calls(message))
+        said = _text(message)
+        if said:
+            content.text = text.clip(f"{content.text}\n{said}" if content.text else said, TEXT_CAP)
+    return finish
+
+
+def read_tail(content: Content, tail: Tail) -> None:
+    """Read tool results, with the calls they answer, out of messages that were not seen before."""
+    calls: dict[str, ToolCall] = {}
+    unanswered: list[ToolCall] = []
+    content.truncated = content.truncated or tail.truncated
+    for index, message in enumerate(tail.messages[:MESSAGES_CAP], tail.start):
+        if not isinstance(message, Mapping):
+            continue
+        role = message.get("role")
+        if role in _ASSISTANT:
+            unanswered = list(_calls(message))
+            calls.update((call.call_id, call) for call in unanswered if call.call_id)
+        elif role == "user" and content.task is None and (said := _text(message)):
+            content.task = said[:200]
+        for result in _results(message):
+            result.position = index
+            if result.call_id is not None:
+                result.call = calls.get(result.call_id)
+            elif unanswered:  # no ids: answers come in the order of the calls
+                result.call = unanswered.pop(0)
+            content.results.append(result)
+
+
+def read_definitions(value: object) -> dict[str, Mapping[str, object] | None] | None:
+    """Tool definitions in any of the usual shapes, as name -> JSON Schema; None when there is nothing to read."""
+    loaded = text.load(value)
+    if not isinstance(loaded, (list, tuple)):
+        return None
+    declared: dict[str, Mapping[str, object] | None] = {}
+    for tool in loaded[:1_000]:
+        tool = text.load(tool) if type(tool) is str and tool[:1] == "{" else tool
+        if type(tool) is str:
+            declared[tool] = None
+        elif isinstance(tool, Mapping):
+            inner = tool.get("function")
+            spec = inner if isinstance(inner, Mapping) else tool
+            name = text.name(spec.get("name"))
+            schema = spec.get("parameters") or spec.get("input_schema") or spec.get("parameters_json_schema")
+            if name is not None:
+                declared[name] = schema if isinstance(schema, Mapping) else None
+    return declared or None
+
+
+def _calls(message: Mapping[str, object]) -> Iterator[ToolCall]:
+    for part in _parts(message):
+        if part.get("type") in ("tool_call", "tool_use", "function_call"):
+            yield _call(part.get("name"), part.get("id") or part.get("call_id"), part.get("arguments", part.get("input")))
+    flat = message.get("tool_calls")
+    for call in flat if isinstance(flat, (list, tuple)) else ():
+        if isinstance(call, Mapping):
+            inner = call.get("function")
+            spec = inner if isinstance(inner, Mapping) else call
+            yield _call(spec.get("name"), call.get("id"), spec.get("arguments", spec.get("args")))
+
+
+def _call(name: object, call_id: object, arguments: object) -> ToolCall:
+    said = text.plain(arguments)
+    valid: bool | None = None
+    if said is not None:
+        valid = not said.strip() or isinstance(text.load(said), Mapping) or len(said) > text.LOAD_CAP
+        if isinstance(arguments, Mapping) and "INVALID_JSON" in arguments:  # pydantic-ai's mark
+            valid = False
+        said = text.clip(said, ARGUMENTS_CAP)
+    return ToolCall(text.name(name), text.name(call_id), said, valid)
+
+
+def _results(message: Mapping[str, object]) -> Iterator[ToolResult]:
+    for part in _parts(message):
+        if part.get("type") in ("tool_call_response", "tool_result", "function_call_output"):
+            keys = ("response", "result", "content", "output")
+            found = next((part[key] for key in keys if part.get(key) is not None), None)
+            yield _result(found, part.get("id") or part.get("tool_use_id") or part.get("call_id"), part.get("name"), part.get("is_error"))
+    if message.get("role") in ("tool", "function", "tool-response"):
+        if not any(True for _ in _parts(message)) or message.get("tool_call_id"):
+            yield _result(_text(message) or message.get("content"), message.get("tool_call_id"), message.get("name"), message.get("is_error"))
+        elif not any(part.get("type") in ("tool_call_response", "tool_result") for part in _parts(message)):
+            yield _result(_text(message), None, message.get("name"), None)
+
+
+def _result(found: object, call_id: object, name: object, failed: object) -> ToolResult:
+    if isinstance(found, (list, tuple)) and all(isinstance(p, Mapping) and "text" in p for p in found):
+        found = "\n".join(str(p["text"]) for p in found)
+    said = text.plain(found) or ""
+    return ToolResult(text.clip(said, RESULT_CAP), text.name(call_id), text.name(name), failed=failed if type(failed) is bool else None)
+
+
+def _parts(message: Mapping[str, object]) -> Iterable[Mapping[str, object]]:
+    for key in ("parts", "content"):
+        parts = message.get(key)
+        if isinstance(parts, (list, tuple)):
+            return [part for part in parts if isinstance(part, Mapping)]
+    return []
+
+
+def _text(message: Mapping[str, object]) -> str:
+    content = message.get("content")
+    if type(content) is str:
+        return content[:TEXT_CAP]
+    said = []
+    for part in _parts(message):
+        if part.get("type") in _TEXT_PARTS:
+            found = part.get("content", part.get("text"))
+            if type(found) is str:
+                said.append(found)
+    return "\n".join(said)[:TEXT_CAP]

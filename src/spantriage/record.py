@@ -1,0 +1,269 @@
+"""The reliability record of one agent: counters that may be added up in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from spantriage.model import Step, Verdict
+
+__all__ = ["Latency", "Record"]
+
+_TIMED: Final = ("model", "tool", "agent")
+CHARS_LOST_FLAG: Final = 5_000
+RETRIES_FLAG: Final = 2
+
+
+@dataclass(slots=True)
+class Latency:
+    """Durations in 8 buckets per power of two: percentiles within 9 % whatever the order, in constant memory."""
+
+    buckets: dict[int, int] = field(default_factory=dict)
+    number: int = 0
+    max_ns: int = 0
+
+    def add(self, duration_ns: int) -> None:
+        """Count one duration."""
+        self.number += 1
+        if duration_ns > self.max_ns:
+            self.max_ns = duration_ns
+        shift = duration_ns.bit_length() - 4
+        bucket = (shift << 4) + (duration_ns >> shift) if shift > 0 else duration_ns
+        self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+
+    def merge(self, other: Latency) -> None:
+        """Add another's durations."""
+        self.number += other.number
+        self.max_ns = max(self.max_ns, other.max_ns)
+        for bucket, number in other.buckets.items():
+            self.buckets[bucket] = self.buckets.get(bucket, 0) + number
+
+    def quantile(self, q: float) -> int | None:
+        """The duration in ns below which a share `q` of them lies; None without any."""
+        rank, passed = q * self.number, 0
+        for bucket in sorted(self.buckets):
+            passed += self.buckets[bucket]
+            if passed >= rank:
+                shift = max(0, (bucket >> 4))
+                value = bucket if bucket < 16 else ((bucket & 15) << shift) + (1 << shift >> 1)
+                return min(value, self.max_ns)
+        return None
+
+
+@dataclass(slots=True)
+class Record:
+    """How reliable one agent has been. Counts are exact; None means that nobody told us."""
+
+    outcome: str = "ok"
+    steps: int = 0
+    model_calls: int = 0
+    tool_calls: int = 0
+    tool_errors: int = 0
+    silent_failures: int = 0
+    errors: int = 0
+    retries: int = 0
+    repeats: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
+    wasted_tokens: int | None = None
+    wasted_cost_usd: float | None = None
+    longest_failure_streak: int = 0
+    recovery_ns: int | None = None  # the longest time from a first failed tool call to the next that worked
+    enforcement_attempts: list[dict[str, object]] = field(default_factory=list)
+    unknown_tools: list[str] = field(default_factory=list)
+    workflow_errors: list[str] = field(default_factory=list)
+    total_buffer_chars_lost: int = 0
+    findings: dict[str, int] = field(default_factory=dict)  # code -> number
+    latency: dict[str, Latency] = field(default_factory=dict)  # step kind -> durations
+    _streak: int = 0
+    _failing_since_ns: int | None = None
+
+    def add(self, step: Step) -> None:
+        """Count one step of the agent. Constant work; called on the agent's thread."""
+        kind = step.kind
+        self.steps += 1
+        if step.failed:
+            self.errors += 1
+        if kind == "model":
+            self.model_calls += 1
+            self.add_usage(step)
+        elif kind == "tool":
+            self.tool_calls += 1
+            self._add_outcome(step)
+        elif kind == "event":
+            self.steps -= 1
+            self.add_usage(step)
+            return
+        elif kind != "agent":
+            return
+        latency = self.latency.get(kind)
+        if latency is None:
+            latency = self.latency[kind] = Latency()
+        if not step.implied:
+            latency.add(step.duration_ns)
+
+    def add_usage(self, step: Step) -> None:
+        """Add a model call's tokens and cost, as far as they are known."""
+        if step.input_tokens is not None:
+            self.input_tokens = (self.input_tokens or 0) + step.input_tokens
+        if step.output_tokens is not None:
+            self.output_tokens = (self.output_tokens or 0) + step.output_tokens
+        if step.cached_tokens is not None:
+            self.cached_tokens = (self.cached_tokens or 0) + step.cached_tokens
+        if step.reasoning_tokens is not None:
+            self.reasoning_tokens = (self.reasoning_tokens or 0) + step.reasoning_tokens
+        if step.cost_usd is not None:
+            self.cost_usd = (self.cost_usd or 0.0) + step.cost_usd
+
+    def _add_outcome(self, step: Step) -> None:
+        if step.sign == "ok":
+            if self._failing_since_ns is not None:
+                took = max(0, step.end_ns - self._failing_since_ns)
+                self.recovery_ns = max(self.recovery_ns or 0, took)
+                self._failing_since_ns = None
+            self._streak = 0
+            return
+        self.tool_errors += 1
+        if not step.failed:
+            self.silent_failures += 1
+        self._streak += 1
+        self.longest_failure_streak = max(self.longest_failure_streak, self._streak)
+        if self._failing_since_ns is None:
+            self._failing_since_ns = step.end_ns
+
+    def note(self, verdict: Verdict) -> None:
+        """Take in what a detector said about the agent."""
+        code = verdict.code
+        self.findings[code] = self.findings.get(code, 0) + 1
+        if code.startswith("loop."):
+            self.repeats += 1
+        if code == "loop.error_retry":
+            self.retries += 1
+        if code == "tool.unknown" and verdict.reason and verdict.reason not in self.unknown_tools:
+            self.unknown_tools.append(verdict.reason)
+        if verdict.wasted_tokens is not None:
+            self.wasted_tokens = (self.wasted_tokens or 0) + verdict.wasted_tokens
+        if verdict.wasted_cost_usd is not None:
+            self.wasted_cost_usd = (self.wasted_cost_usd or 0.0) + verdict.wasted_cost_usd
+        if code == "flow.workflow_violation":
+            self._add_enforcement(verdict)
+
+    def _add_enforcement(self, verdict: Verdict) -> None:
+        note = verdict.step.note or {}
+        reason = verdict.reason or "unknown"
+        attempt = {
+            "round": note.get("round"),
+            "attempt": 1 + sum(a["round"] == note.get("round") for a in self.enforcement_attempts),
+            "max_attempts": note.get("max_attempts"),
+            "reason": reason,
+            "tool_calls": note.get("tool_calls", []),
+            "error_message": verdict.summary,
+            "buffer_preview": note.get("buffer_preview"),
+            "buffer_chars": note.get("buffer_chars", 0),
+            "timestamp": verdict.step.end_ns / 1e9,
+        }
+        self.enforcement_attempts.append(attempt)
+        if reason not in self.workflow_errors:
+            self.workflow_errors.append(reason)
+
+    def merge(self, other: Record) -> None:
+        """Add another record of the same agent: its earlier invocations, or the part of its subtree."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in _AMOUNTS:
+            theirs = getattr(other, name)
+            if theirs is not None:
+                setattr(self, name, (getattr(self, name) or 0) + theirs)
+        self.longest_failure_streak = max(self.longest_failure_streak, other.longest_failure_streak)
+        if other.recovery_ns is not None:
+            self.recovery_ns = max(self.recovery_ns or 0, other.recovery_ns)
+        for code, number in other.findings.items():
+            self.findings[code] = self.findings.get(code, 0) + number
+        for kind, latency in other.latency.items():
+            self.latency.setdefault(kind, Latency()).merge(latency)
+        self.unknown_tools += [tool for tool in other.unknown_tools if tool not in self.unknown_tools]
+        self.workflow_errors += [word for word in other.workflow_errors if word not in self.workflow_errors]
+        self.enforcement_attempts += other.enforcement_attempts
+
+    @property
+    def by_round(self) -> dict[str, dict[str, object]]:
+        """Enforcement attempts of each round: `{"0": {"count": 2, "reasons": [...]}}`."""
+        rounds: dict[str, list[object]] = {}
+        for attempt in self.enforcement_attempts:
+            rounds.setdefault(str(attempt["round"]), []).append(attempt["reason"])
+        return {number: {"count": len(reasons), "reasons": reasons} for number, reasons in rounds.items()}
+
+    @property
+    def red_flags(self) -> list[str]:
+        """What a person should look at: retries in one round, much text lost, tools that do not exist."""
+        flags = []
+        if any(len(entry["reasons"]) >= RETRIES_FLAG for entry in self.by_round.values() if isinstance(entry["reasons"], list)):
+            flags.append("retries_in_round")
+        if self.total_buffer_chars_lost > CHARS_LOST_FLAG:
+            flags.append("chars_lost")
+        if self.unknown_tools:
+            flags.append("unknown_tools")
+        return flags
+
+    def rates(self) -> Iterator[tuple[str, float]]:
+        """Shares and latencies that follow from the counters, where there is something to divide."""
+        if self.tool_calls:
+            yield "tool_error_rate", round(self.tool_errors / self.tool_calls, 4)
+        if self.input_tokens and self.cached_tokens is not None:
+            yield "cache_hit_rate", round(self.cached_tokens / self.input_tokens, 4)
+        for kind, latency in self.latency.items():
+            for label, q in (("p50", 0.5), ("p95", 0.95)):
+                found = latency.quantile(q)
+                if found is not None:
+                    yield f"{kind}_{label}_ms", round(found / 1e6, 3)
+            yield f"{kind}_max_ms", round(latency.max_ns / 1e6, 3)
+        if self.recovery_ns is not None:
+            yield "recovery_ms", round(self.recovery_ns / 1e6, 3)
+
+    def flat(self) -> Iterator[tuple[str, int | float | str | list[str]]]:
+        """The record as flat scalars, for span attributes; what is unknown is left out."""
+        yield "outcome", self.outcome
+        for name in _COUNTS:
+            yield name, getattr(self, name)
+        for name in _AMOUNTS:
+            value = getattr(self, name)
+            if value is not None:
+                yield name, value
+        yield "longest_failure_streak", self.longest_failure_streak
+        yield "enforcement_retries", len(self.enforcement_attempts)
+        yield from self.rates()
+        if self.findings:
+            yield "codes", sorted(self.findings)
+        if self.unknown_tools:
+            yield "unknown_tools", list(self.unknown_tools)
+        if self.red_flags:
+            yield "red_flags", self.red_flags
+
+    def as_dict(self) -> dict[str, object]:
+        """The whole record as JSON values, with the field names of MassGen's `reliability` where it has the same."""
+        return {
+            "outcome": self.outcome,
+            **{name: getattr(self, name) for name in (*_COUNTS, *_AMOUNTS)},
+            "longest_failure_streak": self.longest_failure_streak,
+            **dict(self.rates()),
+            "enforcement_attempts": self.enforcement_attempts,
+            "by_round": self.by_round,
+            "unknown_tools": self.unknown_tools,
+            "workflow_errors": self.workflow_errors,
+            "total_enforcement_retries": len(self.enforcement_attempts),
+            "findings": dict(sorted(self.findings.items())),
+            "red_flags": self.red_flags,
+        }
+
+
+_COUNTS: Final = (
+    "steps", "model_calls", "tool_calls", "tool_errors", "silent_failures", "errors", "retries", "repeats",
+    "total_buffer_chars_lost",
+)  # fmt: skip
+_AMOUNTS: Final = (
+    "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd", "wasted_tokens", "wasted_cost_usd",
+)  # fmt: skip

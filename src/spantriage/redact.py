@@ -1,0 +1,35 @@
+"""Secrets taken out of every text before it reaches a sink. Linear-time patterns; values by shape, and by key name."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["redact"]
+
+HIDDEN: Final = "[redacted]"
+# Shapes of credentials. Each pattern has a literal prefix or bounded repeats, so that no text makes it slow.
+_VALUES: Final = re.compile(
+    r"\b(?:sk|pk|rk)[-_](?:ant-|proj-|live_|test_|or-v1-|svcacct-)?[A-Za-z0-9_-]{16,200}"
+    r"|\bgh[pousr]_[A-Za-z0-9]{20,255}|\bgithub_pat_[A-Za-z0-9_]{20,255}|\bglpat-[A-Za-z0-9_-]{16,64}"
+    r"|\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[A-Z0-9]{16}\b|\bAIza[A-Za-z0-9_-]{30,60}|\bya29\.[A-Za-z0-9_-]{20,300}"
+    r"|\bxox[abeoprs]-[A-Za-z0-9-]{10,200}|\bhf_[A-Za-z0-9]{20,60}|\bpylf_v\d_[A-Za-z0-9_]{10,120}|\br8_[A-Za-z0-9]{20,60}"
+    r"|\bnpm_[A-Za-z0-9]{30,60}|\bpypi-[A-Za-z0-9_-]{30,250}|\bSG\.[A-Za-z0-9_-]{16,40}\.[A-Za-z0-9_-]{16,80}|\bdop_v1_[a-f0-9]{32,80}"
+    r"|\beyJ[A-Za-z0-9_-]{8,2000}\.[A-Za-z0-9_-]{8,4000}(?:\.[A-Za-z0-9_-]{0,2000})?"
+    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[A-Za-z0-9+/=\s-]{0,8000}"
+    r"|(?<=://)[^\s/:@]{1,100}:[^\s/@]{1,200}(?=@)"
+)
+_KEYED: Final = re.compile(
+    r"""((?:api[_-]?key|access[_-]?key|secret(?:[_-]?key)?|passw(?:or)?d|passphrase|auth(?:orization)?|credentials?|"""
+    r"""(?:access|refresh|id|auth|bearer|session|csrf)[_-]?token|token|cookie|private[_-]?key)["']?\s{0,3}[:=]\s{0,3}["']?(?:bearer |basic )?)"""
+    r"""([^\s"',;}&]{4,4000})""",
+    re.IGNORECASE,
+)
+_BEARER: Final = re.compile(r"(\b(?:bearer|basic) )[A-Za-z0-9._~+/=-]{12,4000}", re.IGNORECASE)
+
+
+def redact(text: str) -> str:
+    """The same text with credentials replaced by "[redacted]"."""
+    text = _VALUES.sub(HIDDEN, text)
+    text = _BEARER.sub(rf"\1{HIDDEN}", text)
+    return _KEYED.sub(rf"\1{HIDDEN}", text)

@@ -1,0 +1,269 @@
+"""A run: one trace, or several that belong together. Collects steps in any order, gives them back in one.
+
+Spans end children first, roots sometimes before their children, under parents that are missing, wrong or no agent's.
+Nothing here depends on the order of arrival: the same steps give the same sequence, attribution and nesting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import dataclass, field, fields
+from typing import Final
+
+from spantriage import text
+from spantriage.failures import read_result
+from spantriage.history import History
+from spantriage.model import Step, ToolResult
+
+__all__ = ["Run", "Settled"]
+
+DEPTH: Final = 4_096  # ancestors walked before a tree counts as a cycle
+_ABSORBED: Final = (
+    "model", "provider", "finish", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd", "content",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Run:
+    """The steps of a run as they came."""
+
+    trace_id: int
+    steps: dict[int, Step] = field(default_factory=dict)
+    parents: dict[int, int | None] = field(default_factory=dict)
+    history: History = field(default_factory=History)
+    root_ended: bool = False
+    truncated: int = 0  # steps beyond the cap, counted and not kept
+    duplicates: int = 0
+    labels: dict[str, str] = field(default_factory=dict)  # what the source knows: trial_name, task_name, outcome
+
+    def add(self, step: Step, cap: int) -> bool:
+        """Keep a step; False when it was there already or the run is full."""
+        if step.span_id in self.steps:
+            self.duplicates += 1
+            return False
+        if len(self.steps) >= cap:
+            self.truncated += 1
+            return False
+        self.steps[step.span_id] = step
+        self.parents[step.span_id] = step.parent_id
+        return True
+
+    def pass_through(self, span_id: int, parent_id: int | None) -> None:
+        """Remember a span that is none of an agent's but may lie between spans that are."""
+        self.parents.setdefault(span_id, parent_id)
+
+    def join(self, other: Run) -> None:
+        """Take in the steps of a trace that turned out to belong to this run."""
+        for span_id, step in other.steps.items():
+            self.steps.setdefault(span_id, step)
+        self.parents.update({k: v for k, v in other.parents.items() if k not in self.parents})
+        self.truncated += other.truncated
+        self.duplicates += other.duplicates
+        self.root_ended = self.root_ended and other.root_ended
+
+    def settle(self) -> Settled:
+        """Put everything in its place: order, nesting, agents, echoes of one failure, calls known from messages only."""
+        return Settled.of(self)
+
+
+@dataclass(slots=True)
+class Settled:
+    """A run's steps in canonical order, each attributed; made anew from a run whenever it is judged."""
+
+    trace_id: int
+    sequence: list[Step]  # by start; calls known only from messages stand before the model call that shows them
+    steps: dict[int, Step]
+    parents: dict[int, int | None]
+    root: Step | None
+    fatal: set[int] = field(default_factory=set)  # failures that reached the root
+    cyclic: set[int] = field(default_factory=set)
+    orphans: set[int] = field(default_factory=set)  # steps whose parent never came
+
+    @classmethod
+    def of(cls, run: Run) -> Settled:
+        steps = {step.span_id: copy(step) for step in sorted(run.steps.values(), key=lambda s: s.order)}
+        settled = cls(run.trace_id, list(steps.values()), steps, run.parents, None)
+        settled._find_roots()
+        settled._unstack_models()
+        settled._merge_streams()
+        settled._attribute()
+        settled._find_echoes()
+        settled._imply_calls()
+        return settled
+
+    def above(self, step: Step) -> Iterator[Step]:
+        """The step's ancestors that are steps, nearest first; ends at a missing parent or a cycle."""
+        seen = {step.span_id}
+        span_id = step.parent_id
+        while span_id is not None and span_id not in seen and len(seen) < DEPTH:
+            seen.add(span_id)
+            found = self.steps.get(span_id)
+            if found is not None:
+                yield found
+            span_id = self.parents.get(span_id)
+
+    def _find_roots(self) -> None:
+        top: Step | None = None
+        for step in self.sequence:
+            if step.parent_id is None:
+                top = top or step
+            elif step.parent_id not in self.parents:
+                self.orphans.add(step.span_id)
+            elif self._is_cyclic(step):
+                self.cyclic.add(step.span_id)
+        candidates = [s for s in self.sequence if s.parent_id is None] or [
+            s for s in self.sequence if s.kind in ("agent", "workflow") and next(self.above(s), None) is None
+        ]
+        self.root = max(candidates, key=lambda s: (s.end_ns - s.start_ns, -s.start_ns), default=None)
+
+    def _is_cyclic(self, step: Step) -> bool:
+        if step.parent_id == step.span_id:
+            return True
+        seen: set[int] = set()
+        span_id = step.parent_id
+        while span_id is not None and len(seen) < DEPTH:
+            if span_id == step.span_id:
+                return True
+            if span_id in seen:
+                return False
+            seen.add(span_id)
+            span_id = self.parents.get(span_id)
+        return False
+
+    def _unstack_models(self) -> None:
+        """Two instrumentations of one call nest two model spans: the inner is the call, the outer its wrapper."""
+        for step in reversed(self.sequence):
+            if step.kind != "model":
+                continue
+            for outer in self.above(step):
+                if outer.kind == "model":
+                    self._absorb(step, outer)
+                    outer.kind = "workflow"
+                    if outer.sign in ("length", "stop", "tool_calls", "content_filter", "malformed_tool_call", "unknown"):
+                        outer.sign = "ok"
+                elif outer.kind in ("agent", "tool"):
+                    break
+
+    @staticmethod
+    def _absorb(step: Step, other: Step) -> None:
+        for name in _ABSORBED:
+            if getattr(step, name) is None:
+                setattr(step, name, getattr(other, name))
+        if step.content is not None and not step.content.captured and other.content is not None and other.content.captured:
+            step.content = other.content
+        if step.sign == "ok" and not other.failed and other.sign != "ok":
+            step.sign = other.sign
+
+    def _merge_streams(self) -> None:
+        """A streamed reply that was logged beside its request belongs to the request."""
+        open_calls: dict[int | None, list[Step]] = {}
+        for step in self.sequence:
+            if step.kind == "model" and step.input_tokens is None and not step.failed:
+                open_calls.setdefault(step.parent_id, []).append(step)
+                open_calls.setdefault(step.span_id, []).append(step)
+            elif step.kind == "event" and step.streamed and (waiting := open_calls.get(step.parent_id)):
+                asked = waiting.pop(0)
+                self._absorb(asked, step)
+                step.kind, step.sign = "other", "ok"
+
+    def _attribute(self) -> None:
+        """Whose step it is: its own word, else the nearest agent above, else the root's."""
+        agents = [s for s in self.sequence if s.kind == "agent"]
+        for step in self.sequence:
+            if step.kind == "agent":
+                step.agent_span_id = step.span_id
+                step.agent = step.agent or step.name
+                continue
+            above = [s for s in self.above(step) if s.kind == "agent"]
+            own = step.agent
+            match = next((s for s in above if own is None or s.agent == own), None)
+            if match is None and own is not None:  # a broken tree: the agent of that name that was at work then
+                match = next((s for s in reversed(agents) if s.agent == own and s.start_ns <= step.start_ns <= s.end_ns), None)
+            if match is not None:
+                step.agent, step.agent_span_id = match.agent, match.span_id
+        fallback = self.root
+        for step in self.sequence:
+            if step.agent is None:
+                step.agent = (fallback.agent or fallback.name) if fallback is not None else step.name
+
+    def _find_echoes(self) -> None:
+        """One failure passed up the ancestor chain is one failure, at its deepest span."""
+        for step in reversed(self.sequence):
+            if not step.failed or step.sign == "echo":
+                continue
+            reached = step is self.root
+            for parent in self.above(step):
+                if parent.failed and parent.sign != "echo" and echoes(parent, step):
+                    parent.sign = "echo"
+                reached = reached or (parent is self.root and parent.sign == "echo")
+            if reached:
+                self.fatal.add(step.span_id)
+
+    def _imply_calls(self) -> None:
+        """Tool calls that have no span of their own, as the histories of later model calls show them."""
+        spans = {(s.call_id or s.tool) for s in self.sequence if s.kind == "tool"}
+        named = {s.tool for s in self.sequence if s.kind == "tool" and s.call_id is None}
+        asked: dict[str, Step] = {}
+        seen: set[object] = set()
+        sequence: list[Step] = []
+        for step in self.sequence:
+            content = step.content
+            if step.kind == "model" and content is not None:
+                for result in content.results:
+                    key = result.call_id or (step.agent_span_id, result.position, text.digest(result.text))
+                    if key in seen or result.call_id in spans:
+                        continue
+                    seen.add(key)
+                    implied = imply(step, result, asked)
+                    if implied.tool is None or implied.tool not in named:
+                        sequence.append(implied)
+                asked.update((call.call_id, step) for call in content.requested if call.call_id)
+            sequence.append(step)
+        self.sequence = sequence
+
+
+def echoes(parent: Step, child: Step) -> bool:
+    """Say whether the parent's failure is the child's, passed on or wrapped."""
+    if child.sign not in ("error", "echo") and parent.sign == child.sign:
+        return True
+    ours, theirs = child.error_message, parent.error_message
+    if ours and theirs and (ours[:80] in theirs or theirs[:80] in ours):
+        return True
+    if parent.error_type is not None and parent.error_type == child.error_type:
+        return True
+    # A failure without words, or one that ends with its child, is a wrapper unless the table knows it for another.
+    return parent.sign == "error" and child.end_ns <= parent.end_ns <= child.end_ns + (parent.end_ns - parent.start_ns) // 4
+
+
+def imply(step: Step, result: ToolResult, asked: dict[str, Step]) -> Step:
+    """The tool step that a message in the history of `step` tells of, anchored at the model call that asked for it."""
+    anchor = asked.get(result.call_id or "", step)
+    call = result.call
+    if call is None and anchor is not step and anchor.content is not None:
+        call = next((c for c in anchor.content.requested if c.call_id == result.call_id), None)
+    arguments = None if call is None else call.arguments
+    return Step(
+        anchor.trace_id,
+        anchor.span_id,
+        anchor.parent_id,
+        min(anchor.end_ns, step.start_ns),
+        step.start_ns,
+        "tool",
+        anchor.name,
+        anchor.dialect,
+        sign=("silent_failure" if result.failed else None) or read_result(result.text) or "ok",
+        agent=step.agent,
+        agent_span_id=step.agent_span_id,
+        tool=(call.name if call is not None else None) or result.name,
+        call_id=result.call_id,
+        arguments=arguments,
+        result=result.text,
+        arguments_digest=text.digest(arguments),
+        result_digest=text.digest(result.text),
+        implied=True,
+        source=anchor.source,
+    )
+
+
+assert {*_ABSORBED} <= {f.name for f in fields(Step)}

@@ -1,0 +1,44 @@
+"""Where findings go. One file each; the scheme of a sink is its file's name: `jsonl:findings.jsonl`.
+
+Sinks run on the worker, never on the agent's thread. A sink that raises is counted, and asked again with the next
+finding; what it could not write is counted as dropped.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from typing import Protocol
+
+from spantriage.errors import ConfigError
+from spantriage.finding import Finding
+
+__all__ = ["Sink", "open_sink", "schemes"]
+
+
+class Sink(Protocol):
+    """A place that takes findings."""
+
+    def write(self, findings: Sequence[Finding]) -> None:
+        """Take a batch. May raise OSError; may be called again with later findings after that."""
+
+    def flush(self, timeout_s: float) -> bool:
+        """Hand on what is held back; False when that took too long."""
+
+    def close(self, timeout_s: float) -> None:
+        """Flush and let go, within the time given. May be called twice."""
+
+
+def schemes() -> tuple[str, ...]:
+    """The names that may stand before the colon."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
+
+
+def open_sink(spec: str) -> Sink:
+    """Open `scheme` or `scheme:target`. Raises ConfigError for an unknown scheme, SinkError when it cannot be opened."""
+    scheme, _, target = spec.partition(":")
+    if scheme not in schemes():
+        raise ConfigError(f"unknown sink {scheme!r} in {spec!r}; there are: {', '.join(schemes())}")
+    sink: Sink = importlib.import_module(f"{__name__}.{scheme}").open(target)
+    return sink
