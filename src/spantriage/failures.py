@@ -123,7 +123,7 @@ _PREFIXES = (
 )  # fmt: skip
 _JSON_MARKS = ("error", "fail", "success", "status", '"ok"')
 _JSON_FAILURE = re.compile(
-    r'"(?:error|errors|exception|error_message)"\s*:\s*(?!null|""|\[\]|\{\}|false|0\b|"none")'
+    r'"(?:error|errors|exception|error_message)"\s*:\s*+(?!null|""|\[\]|\{\}|false|0\b|"none")'
     r'|"(?:success|succeeded|ok|successful)"\s*:\s*false'
     r'|"(?:is_?error|failed)"\s*:\s*true'
     r'|"(?:status|state|result|outcome)"\s*:\s*"(?:error|failed|failure|exception)"'

@@ -204,6 +204,7 @@ class Settled:
         """Tool calls that have no span of their own, as the histories of later model calls show them."""
         spans = {(s.call_id or s.tool) for s in self.sequence if s.kind == "tool"}
         named = {s.tool for s in self.sequence if s.kind == "tool" and s.call_id is None}
+        has_spans = bool(spans) or any(s.kind == "workflow" for s in self.sequence)  # then a nameless result is told by one
         asked: dict[str, Step] = {}
         seen: set[object] = set()
         sequence: list[Step] = []
@@ -216,7 +217,7 @@ class Settled:
                         continue
                     seen.add(key)
                     implied = imply(step, result, asked)
-                    if implied.tool is None or implied.tool not in named:
+                    if implied.tool not in named and (implied.tool is not None or not has_spans):
                         sequence.append(implied)
                 asked.update((call.call_id, step) for call in content.requested if call.call_id)
             sequence.append(step)

@@ -46,12 +46,24 @@ def fill(step: Step, attributes: Attributes) -> None:
     elif kind == "tool":
         step.tool = text.name(get("tool.name")) or text.name(step.name)
         step.call_id = text.name(get("tool_call.id") or get("tool.id"))
-        step.arguments, step.result = text.plain(get("input.value")), text.plain(get("output.value"))
+        step.arguments, step.result = text.plain(get("input.value")), tool_result(get("output.value"))
     elif kind == "agent":
         fill_agent(step, attributes)
     conversation = get("session.id")
     if conversation is not None:
         step.conversation = text.name(conversation)
+
+
+def tool_result(value: object) -> str | None:
+    """The result itself; LangChain wraps it in a message whose id is new each time."""
+    if type(value) is str and '"tool_call_id"' in value:
+        message = text.load(value)
+        inner = message.get("data") or message.get("kwargs") if isinstance(message, Mapping) else None
+        if isinstance(inner, Mapping) and "content" in inner:
+            failed = inner.get("status") == "error"
+            said = text.plain(inner["content"])
+            return f"Error: {said}" if failed and said and not said.lower().startswith("error") else said
+    return text.plain(value)
 
 
 def fill_model(step: Step, attributes: Attributes) -> None:
