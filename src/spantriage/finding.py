@@ -103,7 +103,7 @@ def make_finding(
         primary=primary,
         trace_id=f"{step.trace_id & (1 << 128) - 1:032x}",
         span_id=f"{step.span_id & (1 << 64) - 1:016x}",
-        agent=_words(verdict.agent or step.agent, EXCERPT_CAP),
+        agent=_words(verdict.agent or step.agent or verdict.near, EXCERPT_CAP),
         evidence=[_evidence(s) for s in spans[:EVIDENCE_CAP]],
         summary=_words(verdict.summary, WORDS_CAP) or detector.code,
         root_cause=_words(verdict.root_cause, WORDS_CAP),

@@ -106,6 +106,7 @@ class ToolResult:
     call: ToolCall | None = None  # the request, where the same history holds it
     position: int = 0  # index of the message in the history
     failed: bool | None = None  # the history's own error mark; None: it has none
+    ran: bool = True  # False: the framework answered for the tool, which was never run
 
 
 @dataclass(slots=True)
@@ -113,6 +114,7 @@ class Content:
     """What a step's messages say; read on the worker, never on the agent's thread."""
 
     captured: bool = False  # False: the instrumentation recorded no content, so silence proves nothing
+    replied: bool = False  # the reply itself was recorded, so that an empty one is empty
     text: str | None = None  # what the model or agent answered
     refusal: str | None = None
     requested: list[ToolCall] = field(default_factory=list)
@@ -187,6 +189,7 @@ class Verdict:
     score: float | None = None
     evidence: tuple[Step, ...] = ()
     agent: str | None = None  # None: the agent of the step
+    near: str | None = None  # live only: the agent at work, as far as was known when the span ended
     wasted_tokens: int | None = None
     wasted_cost_usd: float | None = None
 

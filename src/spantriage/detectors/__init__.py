@@ -68,7 +68,7 @@ class Detector:
     ) -> Verdict:
         """A verdict on `step`; whatever is not given is the detector's own."""
         return Verdict(
-            self, step, summary, root_cause, actionable, reason, severity, score, tuple(evidence), agent, wasted_tokens
+            self, step, summary, root_cause, actionable, reason, severity, score, tuple(evidence), agent, None, wasted_tokens
         )
 
     @property

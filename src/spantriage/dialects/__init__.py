@@ -17,7 +17,7 @@ from spantriage.history import History
 from spantriage.failures import is_failure, name_failure, read_result
 from spantriage.model import Content, Span, Step
 
-__all__ = ["DIALECTS", "Attributes", "Dialect", "find", "read", "read_content"]
+__all__ = ["DIALECTS", "Attributes", "Dialect", "find", "read", "read_content", "settle", "speaks_agent"]
 
 Attributes = Mapping[str, object]
 ERROR_CAP: Final = 500
@@ -33,20 +33,31 @@ class Dialect:
     fill: Callable[[Step, Attributes], None]  # kind, agent, tool, model, usage, finish: scalars only
     content: Callable[[Step, Attributes, Span, History], Content | None]  # messages: may parse JSON
     rank: int = 50  # order of the attribute probes, lowest first
-    probe_scopes: tuple[str, ...] = ()  # claimed only when `speaks` agrees: scopes shared with other uses
+    probes: tuple[str, ...] = ()  # attribute keys of which one is there whenever `speaks` can be true
+    settle: Callable[[list[Step]], None] | None = None  # puts right what only the whole run shows, before agents are told apart
 
 
 def find(scope: str, attributes: Attributes, span_name: str) -> Dialect | None:
     """The dialect that this span is written in, or None when it is none of an agent's."""
-    known = _BY_SCOPE.get(scope, _UNSEEN)
-    if known is _UNSEEN:
-        known = _claim(scope)
-    if known is not None:
-        return known
+    claimed = _BY_SCOPE[scope] if scope in _BY_SCOPE else _claim(scope)
+    if claimed is not None:
+        return claimed
     for dialect in DIALECTS:
         if dialect.speaks(attributes, span_name):
             return dialect
     return None
+
+
+def speaks_agent(scope: str, attributes: Attributes) -> bool:
+    """Say, as a span starts, whether it will be an agent's: its scope is claimed, or a telling attribute is there."""
+    if scope not in _BY_SCOPE:
+        _claim(scope)
+    if _BY_SCOPE.get(scope) is not None:
+        return True
+    for key in _PROBES:  # a few look-ups; isdisjoint would go through all attributes of the span
+        if key in attributes:
+            return True
+    return False
 
 
 def read(span: Span, attributes: Attributes, scope: str, failed: bool) -> Step | None:
@@ -118,7 +129,12 @@ def read_content(step: Step, span: Span, attributes: Attributes, history: Histor
         step.content = dialect.content(step, attributes, span, history)
 
 
-_UNSEEN: Final = object()
+def settle(steps: list[Step]) -> None:
+    """Let each dialect of a run put right what only all of its steps show. The steps are copies, by start."""
+    spoken = {step.dialect for step in steps}
+    for dialect in DIALECTS:
+        if dialect.settle is not None and dialect.name in spoken:
+            dialect.settle(steps)
 
 
 def _claim(scope: str) -> Dialect | None:
@@ -139,5 +155,6 @@ def _discover() -> tuple[Dialect, ...]:
 
 
 DIALECTS: Final = _discover()
+_PROBES: Final = tuple(sorted({key for dialect in DIALECTS for key in dialect.probes}))
 _BY_NAME: Final = {dialect.name: dialect for dialect in DIALECTS}
-_BY_SCOPE: Final[dict[str, object]] = {}
+_BY_SCOPE: Final[dict[str, Dialect | None]] = {}

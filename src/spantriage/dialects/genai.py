@@ -13,4 +13,4 @@ def speaks(attributes: Attributes, span_name: str) -> bool:
     return attributes.get("gen_ai.operation.name") in OPERATIONS
 
 
-DIALECT: Final = Dialect("genai", (), speaks, fill, read_content, rank=90)
+DIALECT: Final = Dialect("genai", (), speaks, fill, read_content, rank=90, probes=("gen_ai.operation.name",))

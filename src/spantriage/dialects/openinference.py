@@ -189,4 +189,4 @@ def invalid_calls(output: str) -> list[ToolCall]:
     return found
 
 
-DIALECT: Final = Dialect("openinference", ("openinference.*",), speaks, fill, read_content, rank=40)
+DIALECT: Final = Dialect("openinference", ("openinference.*",), speaks, fill, read_content, rank=40, probes=("openinference.span.kind",))

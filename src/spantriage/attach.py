@@ -1,0 +1,185 @@
+"""Attaching to the tracer provider that exists, before the processors that export; never making or replacing one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, SynchronousMultiSpanProcessor, TracerProvider
+
+from spantriage import __version__
+from spantriage.errors import AttachError
+from spantriage.processor import TriageProcessor
+
+if TYPE_CHECKING:
+    from spantriage.finding import Finding
+    from spantriage.sinks import Sink
+
+__all__ = ["Triage", "attach", "place", "probe", "watch_provider"]
+
+LOG: Final = logging.getLogger("spantriage")
+
+
+class Triage:
+    """The handle of an attached processor."""
+
+    def __init__(self, processor: TriageProcessor) -> None:
+        self.processor = processor
+        self.strategy = "waiting"  # then "replace" (verdicts on spans), "observe" (findings only) or "detached"
+        self._homes: list[SynchronousMultiSpanProcessor] = []
+
+    def on_finding(self, callback: Callable[[Finding], object]) -> None:
+        """Call `callback` with each finding, on the worker's thread; what it raises is counted and goes no further."""
+        from spantriage.sinks.callback import CallbackSink
+
+        self.processor.worker.add_sink(CallbackSink(callback))
+
+    def status(self) -> dict[str, Any]:
+        """Each agent's reliability record so far, the live runs, and what spantriage says of itself."""
+        return {"version": __version__, "strategy": self.strategy, **self.processor.worker.status()}
+
+    def flush(self, timeout_s: float = 5.0) -> bool:
+        """Judge the runs whose root has ended and deliver every finding; False when that took too long."""
+        return self.processor.force_flush(int(timeout_s * 1000))
+
+    def detach(self) -> None:
+        """Take the processor out again, after a last flush."""
+        for home in self._homes:
+            with home._lock:
+                home._span_processors = tuple(p for p in home._span_processors if p is not self.processor)
+        self._homes.clear()
+        self.strategy = "detached"
+        self.processor.shutdown()
+
+    def settle_in(self, provider: object) -> bool:
+        """Put the processor first in `provider`; False when that is none that we know how to enter."""
+        home, first = place(provider, self.processor)
+        if home is None:
+            return False
+        self._homes.append(home)
+        self.strategy = "replace" if first and probe() else "observe"
+        if self.strategy == "observe":
+            self.processor.enriches = False
+            LOG.warning("spans cannot be enriched with this OpenTelemetry SDK; findings are given all the same")
+        return True
+
+
+def attach(
+    *,
+    provider: object | None = None,
+    sinks: Iterable[str | Sink] | None = None,
+    **settings: object,
+) -> Triage:
+    """Watch the agents of this program. Without `provider` the global one, or the next that is set.
+
+    Raises ConfigError for a setting and SinkError for a sink that was asked for and cannot be had, AttachError for a
+    `provider` that has no span processors.
+    """
+    triage = Triage(TriageProcessor(sinks=sinks, **settings))
+    if provider is not None:
+        if not triage.settle_in(provider):
+            raise AttachError(f"{type(provider).__name__} has no span processors; give a TracerProvider of the OpenTelemetry SDK")
+        return triage
+    watch_provider(triage)
+    return triage
+
+
+def place(provider: object, processor: SpanProcessor) -> tuple[SynchronousMultiSpanProcessor | None, bool]:
+    """Prepend `processor` where the exporting processors are; (None, False) when there is no such place.
+
+    Logfire hides an SDK provider behind a proxy, and its exporters behind wrappers that hand on a copy of the span:
+    only a processor inside the innermost group shares that copy with them.
+    """
+    while not hasattr(provider, "_active_span_processor") and hasattr(provider, "provider"):
+        provider = provider.provider
+    group: object = getattr(provider, "_active_span_processor", None)
+    if group is None:
+        return None, False
+    home = innermost(group)
+    if not isinstance(home, SynchronousMultiSpanProcessor):
+        if isinstance(provider, TracerProvider):
+            provider.add_span_processor(processor)  # a concurrent group has no order: watch only
+            return SynchronousMultiSpanProcessor(), False
+        return None, False
+    with home._lock:
+        if processor not in home._span_processors:
+            home._span_processors = (processor, *home._span_processors)
+    return home, True
+
+
+def innermost(group: object) -> object:
+    """The group of processors below all wrappers."""
+    for processor in getattr(group, "_span_processors", ()):
+        inner = processor
+        while hasattr(inner, "processor"):
+            inner = inner.processor
+        if inner is not processor and hasattr(inner, "_span_processors"):
+            return innermost(inner)
+    return group
+
+
+def probe() -> bool:
+    """Say whether this SDK shows a replaced attribute mapping to the processors that follow: tried on a span of our own."""
+
+    class Writes(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            span._attributes = {**(span.attributes or {}), "triage.probe": True}
+
+    class Reads(SpanProcessor):
+        seen = False
+
+        def on_end(self, span: ReadableSpan) -> None:
+            self.seen = bool((span.attributes or {}).get("triage.probe"))
+
+    reads = Reads()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Writes())
+    provider.add_span_processor(reads)
+    try:
+        provider.get_tracer("spantriage").start_span("probe", attributes={"a": 1}).end()
+    except Exception:
+        LOG.debug("the probe failed", exc_info=True)
+        return False
+    return reads.seen
+
+
+def watch_provider(triage: Triage) -> None:
+    """Settle in the global provider, now or when it is set, and again when Logfire is configured anew."""
+    current = trace.get_tracer_provider()
+    if not isinstance(current, trace.ProxyTracerProvider):
+        enter(triage, current)
+        return
+    original = trace._set_tracer_provider
+
+    def set_and_enter(tracer_provider: trace.TracerProvider, log: bool) -> None:
+        original(tracer_provider, log)
+        try:
+            if triage.strategy == "waiting":
+                enter(triage, trace.get_tracer_provider())
+        except Exception:
+            LOG.warning("could not attach to the tracer provider", exc_info=True)
+
+    trace._set_tracer_provider = set_and_enter
+
+
+def enter(triage: Triage, provider: object) -> None:
+    """Settle in, and follow a provider that can be configured anew."""
+    if not triage.settle_in(provider):
+        LOG.debug("%s has no span processors to join", type(provider).__name__)
+        return
+    config = getattr(provider, "config", None)
+    initialize = getattr(config, "initialize", None)
+    if config is None or initialize is None or not hasattr(provider, "set_provider"):
+        return
+
+    def initialize_and_enter() -> None:
+        initialize()
+        try:
+            if triage.strategy != "detached":
+                triage.settle_in(provider)
+        except Exception:
+            LOG.warning("could not attach after Logfire was configured again", exc_info=True)
+
+    config.initialize = initialize_and_enter

@@ -1,0 +1,35 @@
+"""`import spantriage.auto` watches the agents of this program. Quiet where it finds nothing to watch; safe to repeat."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Final
+
+from spantriage.attach import Triage, attach, enter
+from spantriage.config import SWITCH
+
+__all__ = ["TRIAGE", "attach_after_instrument"]
+
+LOG: Final = logging.getLogger("spantriage")
+
+
+def _attach() -> Triage | None:
+    if SWITCH.get(os.environ.get("SPANTRIAGE_DISABLED", "").lower(), False):
+        return None
+    try:
+        return attach()
+    except Exception:  # an import must not break the program; the reason is told once
+        LOG.warning("spantriage is off", exc_info=True)
+        return None
+
+
+TRIAGE: Final[Triage | None] = _attach()
+
+
+def attach_after_instrument() -> None:
+    """For `opentelemetry-instrument`: settle in the provider that it has configured."""
+    from opentelemetry import trace
+
+    if TRIAGE is not None and TRIAGE.strategy == "waiting":
+        enter(TRIAGE, trace.get_tracer_provider())

@@ -1,0 +1,137 @@
+"""Settings: by argument, by `SPANTRIAGE_*` variable, by `[tool.spantriage]` in pyproject.toml, in that order."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from spantriage.errors import ConfigError
+
+if TYPE_CHECKING:
+    from spantriage.detectors import Detector
+
+__all__ = ["Settings", "configure_detectors", "load_settings"]
+
+PREFIX: Final = "SPANTRIAGE_"
+DEFAULT_SINKS: Final = ("otlp", "jsonl:.spantriage/findings.jsonl")
+SWITCH: Final = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How spantriage behaves. Every field is a setting; `SPANTRIAGE_GRACE_S=5` sets `grace_s`."""
+
+    sinks: tuple[str, ...] = DEFAULT_SINKS
+    """Where findings go, such as `jsonl:findings.jsonl` or `otlp`; in a variable separated by commas."""
+    enrich: bool = True
+    """Write verdicts and records onto spans before they are exported."""
+    select: tuple[str, ...] = ()
+    """Detector codes or topics (`loop`) to use; empty: all."""
+    ignore: tuple[str, ...] = ()
+    """Detector codes or topics to leave out."""
+    grace_s: float = 2.0
+    """How long after its root ended a run waits for late spans before it is judged, in seconds."""
+    idle_s: float = 60.0
+    """How long without a span until a run without an ended root counts as abandoned, in seconds."""
+    max_runs: int = 10_000
+    """Runs kept at the same time; beyond it the one idle for longest is judged early and let go."""
+    max_steps: int = 32_000
+    """Steps kept of one run; later ones are counted and not looked at again."""
+    queue_size: int = 8_192
+    """Ended spans that may wait for the worker; beyond it the oldest is dropped and counted."""
+    exit_s: float = 2.0
+    """How long the end of the process may wait for findings to leave, in seconds."""
+    detectors: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Settings of single detectors: `[tool.spantriage.detectors."loop.repeated_call"] at = 5`."""
+
+
+def load_settings(given: Mapping[str, object] | None = None, *, folder: Path | None = None) -> Settings:
+    """Put the settings together. Raises ConfigError naming the setting and where it was read."""
+    settings = Settings()
+    for origin, values in (
+        ("pyproject.toml", _project(folder or Path.cwd())),
+        ("environment", _environment(os.environ)),
+        ("argument", {k: v for k, v in (given or {}).items() if v is not None}),
+    ):
+        settings = replace(settings, **{name: _read(name, value, origin) for name, value in values.items()})  # type: ignore[arg-type]  # checked by _read
+    return settings
+
+
+def configure_detectors(settings: Settings, known: Iterable[type[Detector]]) -> tuple[Detector, ...]:
+    """The selected detectors with their settings. Raises ConfigError for a code or a field that does not exist."""
+    chosen: list[Detector] = []
+    detectors = list(known)
+    topics = {d.code for d in detectors} | {d.code.partition(".")[0] for d in detectors}
+    for word in (*settings.select, *settings.ignore, *settings.detectors):
+        if word not in topics:
+            raise ConfigError(f"no detector is called {word!r}; 'spantriage detectors list' names them all")
+    for detector in detectors:
+        names = {detector.code, detector.code.partition(".")[0]}
+        if (settings.select and not names & {*settings.select}) or names & {*settings.ignore}:
+            continue
+        values = dict(settings.detectors.get(detector.code, {}))
+        unknown = values.keys() - {f.name for f in fields(detector)}
+        if unknown:
+            raise ConfigError(f"detector {detector.code} has no setting {sorted(unknown)[0]!r}")
+        chosen.append(detector(**values))
+    return tuple(chosen)
+
+
+def _project(folder: Path) -> dict[str, object]:
+    for place in (folder, *folder.parents):
+        path = place / "pyproject.toml"
+        try:
+            with path.open("rb") as file:
+                found = tomllib.load(file).get("tool", {}).get("spantriage", {})
+        except FileNotFoundError:
+            continue
+        except (OSError, tomllib.TOMLDecodeError):
+            return {}  # a broken project file is its owner's business; the program must still run
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, object]:
+    names = {f.name for f in fields(Settings)} - {"detectors"}
+    return {
+        key.removeprefix(PREFIX).lower(): value
+        for key, value in variables.items()
+        if key.startswith(PREFIX) and key.removeprefix(PREFIX).lower() in names
+    }
+
+
+def _read(name: str, value: object, origin: str) -> object:
+    default = getattr(Settings(), name, None)
+    if name not in {f.name for f in fields(Settings)}:
+        raise ConfigError(f"unknown setting {name!r} in {origin}; there are: {', '.join(f.name for f in fields(Settings))}")
+    try:
+        return _convert(default, value)
+    except (TypeError, ValueError):
+        raise ConfigError(f"setting {name!r} in {origin} cannot be {value!r}; it is of the kind {type(default).__name__}") from None
+
+
+def _convert(default: object, value: object) -> object:
+    if isinstance(default, bool):
+        word = str(value).lower()
+        if word not in SWITCH:
+            raise ValueError
+        return SWITCH[word]
+    if isinstance(default, int | float):
+        if isinstance(value, bool):
+            raise TypeError
+        found = type(default)(str(value))
+        if not 0 <= found < 1e12:
+            raise ValueError
+        return found
+    if isinstance(default, tuple):
+        words = value.split(",") if isinstance(value, str) else list(value) if isinstance(value, Iterable) else None
+        if words is None or not all(isinstance(word, str) for word in words):
+            raise TypeError
+        return tuple(word.strip() for word in words if word.strip())
+    if isinstance(default, Mapping) and isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError

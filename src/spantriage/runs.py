@@ -1,0 +1,222 @@
+"""The runs that are live: what came of each, when it is complete, which findings it has already given.
+
+A run is complete when its root has ended and `grace_s` passed, when nothing came for `idle_s`, when the process ends,
+or when there are too many. A span that comes later opens it again; the findings are then amended under the same ids.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.trace import StatusCode
+
+from spantriage import dialects, text
+from spantriage.config import Settings
+from spantriage.detectors import Detector
+from spantriage.engine import Engine, Judgement
+from spantriage.enrichment import Enriched
+from spantriage.model import Step, Verdict
+from spantriage.record import Record
+from spantriage.run import Run
+from spantriage.state import RunState
+from spantriage.subtree import Subtrees
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from spantriage.finding import Finding
+
+__all__ = ["LiveRun", "Runs"]
+
+SECOND_NS: Final = 1_000_000_000
+KEPT_SETTLED: Final = 500  # judged runs that wait for late spans
+LINGER_S: Final = 10.0  # how long they wait
+MAX_AGENTS: Final = 2_000  # names kept in the totals of finished runs
+TEXT_CAP: Final = 1_000  # characters kept of arguments and results once they are read
+
+
+@dataclass(slots=True)
+class LiveRun:
+    """A run on the worker's side."""
+
+    run: Run
+    early: Subtrees  # in order of arrival, for findings that must not wait
+    last_ns: int  # of the monotonic clock, when something came
+    given: dict[str, tuple[str, Verdict]] = field(default_factory=dict)  # finding id -> what was said last
+    judgement: Judgement | None = None  # None while something new has come since
+
+    def records(self) -> dict[str, Record]:
+        """Each agent's record: as judged, or as far as it has come."""
+        return self.judgement.state.records if self.judgement is not None else self.early.state.records
+
+
+class Runs:
+    """Live runs by key, least recently touched first. Used by one thread at a time."""
+
+    def __init__(self, settings: Settings, detectors: tuple[Detector, ...], counters: Counter[str], traces: OrderedDict[int, None]) -> None:
+        self.live: OrderedDict[int, LiveRun] = OrderedDict()
+        self.totals: OrderedDict[str, Record] = OrderedDict()
+        self._settings = settings
+        self._engine = Engine(detectors)
+        self._counters = counters
+        self._traces = traces
+        self._findings: list[Finding] = []
+        self.open_agents: OrderedDict[int, tuple[int, str]] = OrderedDict()  # span id -> trace id and name; written where spans start
+
+    def take(self, span: ReadableSpan, own: dict[str, Any], enriched: Enriched | None, is_agents: bool, now_ns: int) -> None:
+        """Take in an ended span: read it, judge it as far as can be now, put the verdict where the span shows it."""
+        context, parent, scope = span.context, span.parent, span.instrumentation_scope
+        if context is None:
+            return
+        self.open_agents.pop(context.span_id, None)
+        is_root = parent is None or parent.is_remote
+        live = self._run_of(context.trace_id, now_ns)
+        live.run.root_ended = live.run.root_ended or is_root
+        live.last_ns = now_ns
+        step = None
+        if is_agents:
+            failed = span.status.status_code is StatusCode.ERROR
+            step = dialects.read(span, own, "" if scope is None else scope.name, failed)  # type: ignore[arg-type]  # context is there
+        if step is None:
+            above = None if parent is None else parent.span_id
+            live.run.pass_through(context.span_id, above)
+            live.early.pass_through(context.span_id, above)
+            if enriched is not None and live.run.steps:
+                enriched.show([], live.early.total())
+            return
+        dialects.read_content(step, span, own, live.run.history)  # type: ignore[arg-type]  # as above
+        self._add(live, step, enriched, is_root)
+
+    def _run_of(self, trace_id: int, now_ns: int) -> LiveRun:
+        live = self.live.get(trace_id)
+        if live is not None:
+            self.live.move_to_end(trace_id)
+            return live
+        live = LiveRun(Run(trace_id), Subtrees(RunState(trace_id), self._settings.max_steps), now_ns)
+        self.live[trace_id] = live
+        if len(self.live) > self._settings.max_runs:
+            self._let_go(next(iter(self.live)), "evicted")
+        return live
+
+    def _add(self, live: LiveRun, step: Step, enriched: Enriched | None, is_root: bool) -> None:
+        step.arguments = None if step.arguments is None else text.clip(step.arguments, TEXT_CAP)
+        step.result = None if step.result is None else text.clip(step.result, TEXT_CAP)
+        if not live.run.add(step, self._settings.max_steps):
+            self._counters["duplicate" if step.span_id in live.run.steps else "dropped.span_limit"] += 1
+            return
+        live.judgement = None
+        sign = step.sign
+        verdicts, record = live.early.feed(step, self._engine)
+        step.sign = sign  # what is an echo is found out again, in canonical order, when the run is judged
+        for verdict in verdicts:
+            verdict.near = verdict.near or self._near(step)
+            self._give(live, verdict)
+        if enriched is not None:
+            shown = record if step.kind == "agent" else live.early.total() if is_root else None
+            enriched.show([verdict for verdict in verdicts if verdict.step is step], shown)
+
+    def _near(self, step: Step) -> str | None:
+        """The open agent above the step: its parent, or the only one at work in its trace."""
+        above = self.open_agents.get(step.parent_id or 0)
+        if above is not None:
+            return above[1]
+        names = {name for trace_id, name in list(self.open_agents.values()) if trace_id == step.trace_id}
+        return names.pop() if len(names) == 1 else None
+
+    def settle_due(self, now_ns: int) -> None:
+        """Judge every run that is complete; let go of those that nothing more is expected of."""
+        settings = self._settings
+        settled = 0
+        for key, live in list(self.live.items()):
+            waited_s = (now_ns - live.last_ns) / SECOND_NS
+            if live.judgement is None:
+                if waited_s >= (settings.grace_s if live.run.root_ended else settings.idle_s):
+                    self._settle(live)
+            elif waited_s >= settings.grace_s + LINGER_S:
+                self._let_go(key, "idle")
+            else:
+                settled += 1
+        if settled > KEPT_SETTLED:
+            old = [key for key, live in self.live.items() if live.judgement is not None][: settled - KEPT_SETTLED]
+            for key in old:
+                self._let_go(key, "settled")
+
+    def settle_rooted(self) -> None:
+        """Judge runs whose root has ended without waiting for late spans."""
+        for live in self.live.values():
+            if live.judgement is None and live.run.root_ended:
+                self._settle(live)
+
+    def settle_all(self, reason: str) -> None:
+        """Judge everything there is and let it go."""
+        for key in list(self.live):
+            self._let_go(key, reason)
+
+    def take_findings(self) -> list[Finding]:
+        """What is new since the last call."""
+        findings, self._findings = self._findings, []
+        return findings
+
+    def records(self) -> Iterator[tuple[str, Record]]:
+        """Each agent's record over finished and live runs."""
+        merged: dict[str, Record] = {}
+        for records in (self.totals, *(live.records() for live in self.live.values())):
+            for name, record in records.items():
+                total = merged.setdefault(name, Record())
+                total.merge(record)
+                total.outcome = record.outcome  # of its latest run
+        yield from sorted(merged.items())
+
+    def clear(self) -> None:
+        """Forget everything: in a forked child it is the parent's."""
+        self.live.clear()
+        self.totals.clear()
+        self.open_agents.clear()
+        self._traces.clear()
+        self._findings.clear()
+
+    def _settle(self, live: LiveRun) -> None:
+        if not live.run.steps:
+            live.judgement = self._engine.judge(live.run)
+            return
+        live.judgement = judgement = self._engine.judge(live.run)
+        confirmed: set[str] = set()
+        for verdict in judgement.verdicts:
+            confirmed.add(self._give(live, verdict, primary=verdict is judgement.primary))
+        for withdrawn in live.given.keys() - confirmed:
+            said, verdict = live.given[withdrawn]
+            if said != "withdrawn":
+                verdict.severity, verdict.score = "info", 0.0
+                verdict.summary = f"Withdrawn: {verdict.summary}"
+                self._give(live, verdict)
+                live.given[withdrawn] = ("withdrawn", verdict)
+
+    def _give(self, live: LiveRun, verdict: Verdict, *, primary: bool = False) -> str:
+        from spantriage.finding import make_finding  # pydantic is loaded with the first finding, on this thread
+
+        finding = make_finding(verdict, primary=primary)
+        said = finding.model_dump_json()
+        before = live.given.get(finding.finding_id)
+        if before is None or before[0] != said:
+            live.given[finding.finding_id] = (said, verdict)
+            self._findings.append(finding)
+        return finding.finding_id
+
+    def _let_go(self, key: int, reason: str) -> None:
+        live = self.live[key]
+        if live.judgement is None:
+            self._settle(live)
+        self._counters[f"runs_ended.{reason if not live.run.root_ended or reason == 'evicted' else 'root'}"] += 1
+        del self.live[key]
+        self._traces.pop(live.run.trace_id, None)
+        for name, record in live.records().items():
+            total = self.totals.setdefault(name, Record())
+            total.merge(record)
+            total.outcome = record.outcome
+            self.totals.move_to_end(name)
+        while len(self.totals) > MAX_AGENTS:
+            self.totals.popitem(last=False)
+            self._counters["agents_forgotten"] += 1
