@@ -90,14 +90,14 @@ def place(provider: object, processor: SpanProcessor) -> tuple[SynchronousMultiS
     """Prepend `processor` where the exporting processors are; (None, False) when there is no such place.
 
     Logfire hides an SDK provider behind a proxy, and its exporters behind wrappers that hand on a copy of the span:
-    only a processor inside the innermost group shares that copy with them.
+    only a processor inside that group shares that copy with them.
     """
     while not hasattr(provider, "_active_span_processor") and hasattr(provider, "provider"):
         provider = provider.provider
     group: object = getattr(provider, "_active_span_processor", None)
     if group is None:
         return None, False
-    home = innermost(group)
+    home = group_below(group)
     if not isinstance(home, SynchronousMultiSpanProcessor):
         if isinstance(provider, TracerProvider):
             provider.add_span_processor(processor)  # a concurrent group has no order: watch only
@@ -109,14 +109,14 @@ def place(provider: object, processor: SpanProcessor) -> tuple[SynchronousMultiS
     return home, True
 
 
-def innermost(group: object) -> object:
-    """The group of processors below all wrappers."""
+def group_below(group: object) -> object:
+    """The group of processors below the wrappers of the first wrapped one; a group's own members may wrap others still."""
     for processor in getattr(group, "_span_processors", ()):
         inner = processor
         while hasattr(inner, "processor"):
             inner = inner.processor
         if inner is not processor and hasattr(inner, "_span_processors"):
-            return innermost(inner)
+            return inner
     return group
 
 

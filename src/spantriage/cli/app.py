@@ -1,0 +1,29 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+import typer
+
+from spantriage import __version__
+from spantriage.cli import demo, detectors, doctor, scan, taxonomy
+
+app = typer.Typer(
+    name="spantriage",
+    help="Finds the failures of AI agents in their OpenTelemetry spans, live and recorded.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("scan")(scan.scan)
+app.command("demo")(demo.demo)
+app.add_typer(detectors.app, name="detectors")
+app.command("taxonomy")(taxonomy.taxonomy)
+app.command("doctor")(doctor.doctor)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: bool = typer.Option(False, "--version", help="Print the version and leave.")) -> None:
+    """Finds the failures of AI agents in their OpenTelemetry spans, live and recorded."""
+    if show:
+        typer.echo(f"spantriage {__version__}")
+        raise typer.Exit
