@@ -29,5 +29,5 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "spantriage needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,logfire,re2]' --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,logfire]' --group dev
 	touch $(STAMP)

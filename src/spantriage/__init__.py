@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from spantriage.attach import Triage, attach
+    from spantriage.attachment import Triage, attach
     from spantriage.exporter import TriageExporter
     from spantriage.finding import Finding
     from spantriage.processor import TriageProcessor
@@ -15,10 +15,10 @@ __all__ = ["Finding", "Triage", "TriageExporter", "TriageProcessor", "__version_
 
 _HOMES: Final = {
     "Finding": "finding",
-    "Triage": "attach",
+    "Triage": "attachment",
     "TriageExporter": "exporter",
     "TriageProcessor": "processor",
-    "attach": "attach",
+    "attach": "attachment",
 }
 
 

@@ -6,7 +6,7 @@ import logging
 import os
 from typing import Final
 
-from spantriage.attach import Triage, attach, enter
+from spantriage.attachment import Triage, attach, enter
 from spantriage.config import SWITCH
 
 __all__ = ["TRIAGE", "attach_after_instrument"]

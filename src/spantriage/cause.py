@@ -30,14 +30,14 @@ def score_of(verdict: Verdict) -> float:
 
 
 def weigh(verdicts: list[Verdict], settled: Settled) -> list[Verdict]:
-    """One verdict per code and anchor; what took the whole run down becomes an error."""
+    """One verdict per code and anchor; what took the whole run down becomes an error, unless its detector has set a severity."""
     kept: dict[tuple[str, int, int, str | None], Verdict] = {}
     for verdict in verdicts:
         step = verdict.step
         key = (verdict.code, step.trace_id, step.span_id, verdict.agent)
         if key in kept:
             continue
-        if step.failed and not step.implied and step.span_id in settled.fatal and severity_of(verdict) == "warning":
+        if verdict.severity is None and not step.implied and step.span_id in settled.fatal and severity_of(verdict) == "warning":
             verdict.severity = "error"
         kept[key] = verdict
     return sorted(kept.values(), key=lambda v: (v.step.order, v.code))
@@ -62,7 +62,7 @@ def choose_primary(verdicts: list[Verdict], settled: Settled, *, assume_failed: 
 
 def _evidence(verdict: Verdict, settled: Settled) -> tuple[bool, bool, int, float, int, int]:
     step = verdict.step
-    fatal = step.span_id in settled.fatal and step.failed
+    fatal = step.span_id in settled.fatal and not step.implied
     return (
         fatal,
         verdict.code not in CONSEQUENCES,
@@ -74,13 +74,13 @@ def _evidence(verdict: Verdict, settled: Settled) -> tuple[bool, bool, int, floa
 
 
 def decide_outcome(run: Run, state: RunState, settled: Settled, verdicts: list[Verdict]) -> str:
-    """How the run ended: what the source knows, else "error" (its root failed), "failed" (an outcome finding) or "ok".
+    """How the run ended: what the source knows, else "error" (its root or last agent failed), "failed" (an outcome finding) or "ok".
 
     Also writes each agent's own outcome into its record.
     """
     for name, record in state.records.items():
         spans = [a.span for a in state.agents.values() if a.name == name and a.span is not None]
-        record.outcome = "error" if any(s.failed for s in spans) else "ok"
+        record.outcome = "error" if any(s.failed for s in spans) else "failed" if record.exhausted else "ok"
     for verdict in verdicts:
         found = state.records.get(verdict.agent or verdict.step.agent or "unknown")
         if found is not None and found.outcome == "ok" and _is_outcome(verdict):
@@ -88,13 +88,14 @@ def decide_outcome(run: Run, state: RunState, settled: Settled, verdicts: list[V
     known = run.labels.get("outcome")
     if known:
         return known
-    if settled.root is not None and settled.root.failed:
-        return "cancelled" if _was_cancelled(settled.root, verdicts) else "error"
+    dead = settled.dead
+    if dead is not None:
+        return "cancelled" if _was_cancelled(dead, verdicts) else "error"
     return "failed" if any(_is_outcome(v) for v in verdicts) else "ok"
 
 
-def _was_cancelled(root: Step, verdicts: list[Verdict]) -> bool:
-    return root.sign == "cancelled" or any(v.code == "flow.cancelled" and v.step.span_id == root.span_id for v in verdicts)
+def _was_cancelled(dead: Step, verdicts: list[Verdict]) -> bool:
+    return dead.sign == "cancelled" or any(v.code == "flow.cancelled" and v.step.span_id == dead.span_id for v in verdicts)
 
 
 def _is_outcome(verdict: Verdict) -> bool:

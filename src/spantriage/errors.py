@@ -3,6 +3,7 @@
 SpantriageError
 ├── ConfigError(ValueError)     a setting is unknown or has a bad value
 ├── SourceError(ValueError)     a recorded run cannot be read
+│   └── NotARun                 it is JSON, but no recorded run in a format that we know
 ├── SinkError(OSError)          a sink that was asked for by name cannot be opened
 ├── AttachError(RuntimeError)   there is no tracer provider to attach to
 └── MissingExtra(ImportError)   an optional library is needed
@@ -10,7 +11,7 @@ SpantriageError
 None of them ever leaves a span hook: on the agent's path errors are counted, not raised.
 """
 
-__all__ = ["AttachError", "ConfigError", "MissingExtra", "SinkError", "SourceError", "SpantriageError"]
+__all__ = ["AttachError", "ConfigError", "MissingExtra", "NotARun", "SinkError", "SourceError", "SpantriageError"]
 
 
 class SpantriageError(Exception):
@@ -23,6 +24,10 @@ class ConfigError(SpantriageError, ValueError):
 
 class SourceError(SpantriageError, ValueError):
     """A recorded run cannot be read; the message names file and line."""
+
+
+class NotARun(SourceError):
+    """A JSON file in no format that we know; in a folder such files are passed over."""
 
 
 class SinkError(SpantriageError, OSError):

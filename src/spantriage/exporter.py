@@ -16,7 +16,7 @@ from spantriage.enrichment import Enriched
 from spantriage.worker import Worker
 
 if TYPE_CHECKING:
-    from spantriage.attach import Triage
+    from spantriage.attachment import Triage
     from spantriage.sinks import Sink
 
 __all__ = ["TriageExporter"]
@@ -37,7 +37,7 @@ class TriageExporter(SpanExporter):
         self._triage: Triage | None = None
         self._worker: Worker | None = None
         if inner is None:
-            from spantriage.attach import attach
+            from spantriage.attachment import attach
 
             self._triage = attach(sinks=sinks, **given)
             return

@@ -29,7 +29,7 @@ class Evidence(BaseModel):
     trace_id: str = Field(description="32 hex digits")
     span_id: str = Field(description="16 hex digits")
     name: str = Field(description="the span's name")
-    excerpt: str | None = Field(None, description="an error's own words, redacted; null where there are none")
+    excerpt: str | None = Field(default=None, description="an error's own words, redacted; null where there are none")
 
 
 class Finding(BaseModel):
@@ -48,25 +48,25 @@ class Finding(BaseModel):
     severity: Severity
     score: float = Field(ge=0, le=1, description="how likely the claim holds")
     confidence: Literal["high", "medium", "low"] = Field(description="the score in words")
-    primary: bool = Field(False, description="the root cause of its run; true on at most one finding of a run")
+    primary: bool = Field(default=False, description="the root cause of its run; true on at most one finding of a run")
     trace_id: str = Field(description="32 hex digits")
     span_id: str = Field(description="16 hex digits: the anchor span")
     agent: str | None = None
     evidence: list[Evidence] = Field(default_factory=list)
     summary: str = Field(description="one sentence: what happened")
-    root_cause: str | None = Field(None, description="one sentence: why, as far as the spans say")
-    actionable: str = Field("none", description='one sentence: what to change; "none" when nothing can be done')
+    root_cause: str | None = Field(default=None, description="one sentence: why, as far as the spans say")
+    actionable: str = Field(default="none", description='one sentence: what to change; "none" when nothing can be done')
     trial_name: str | None = None
     task_name: str | None = None
-    outcome: str | None = Field(None, description="the run's, where it is known: passed, failed, error or analysis_error")
+    outcome: str | None = Field(default=None, description="the run's, where it is known: passed, failed, error or analysis_error")
     wasted_tokens: int | None = None
     wasted_cost_usd: float | None = None
-    reason: str | None = Field(None, description="the detector's own finer word, such as an exception type")
+    reason: str | None = Field(default=None, description="the detector's own finer word, such as an exception type")
     time: str = Field(description="when the anchor span ended, ISO 8601 in UTC")
     detector_version: str = __version__
-    source: str = Field("live", description='the file that holds the anchor span, or "live"')
-    writer_id: str | None = Field(None, description="which writer wrote the line")
-    seq: int | None = Field(None, description="gapless number of the line within its writer")
+    source: str = Field(default="live", description='the file that holds the anchor span, or "live"')
+    writer_id: str | None = Field(default=None, description="which writer wrote the line")
+    seq: int | None = Field(default=None, description="gapless number of the line within its writer")
 
     @property
     def withdrawn(self) -> bool:

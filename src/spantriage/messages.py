@@ -28,6 +28,8 @@ FINISH: Final[dict[str, FinishReason]] = {
     "unexpected_tool_call": "malformed_tool_call", "error": "error",
 }  # fmt: skip
 _TEXT_PARTS: Final = frozenset({"text", "output_text", "input_text"})
+_CALL_PARTS: Final = frozenset({"tool_call", "tool_use", "function_call"})
+_SEEN_PARTS: Final = _TEXT_PARTS | _CALL_PARTS | {"reasoning", "thinking", "redacted_thinking", "refusal", "tool_call_response"}
 _ASSISTANT: Final = frozenset({"assistant", "model", "ai", "tool-call"})
 
 
@@ -59,6 +61,7 @@ def read_reply(content: Content, messages: object) -> str | None:
         refusal = text.string(message.get("refusal"))
         content.refusal = refusal or content.refusal
         content.requested.extend(_calls(message))
+        content.replied = content.replied or not _is_withheld(message)
         said = _text(message)
         if said:
             content.text = text.clip(f"{content.text}\n{said}" if content.text else said, TEXT_CAP)
@@ -110,7 +113,7 @@ def read_definitions(value: object) -> dict[str, Mapping[str, object] | None] | 
 
 def _calls(message: Mapping[str, object]) -> Iterator[ToolCall]:
     for part in _parts(message):
-        if part.get("type") in ("tool_call", "tool_use", "function_call"):
+        if part.get("type") in _CALL_PARTS:
             yield _call(part.get("name"), part.get("id") or part.get("call_id"), part.get("arguments", part.get("input")))
     flat = message.get("tool_calls")
     for call in flat if isinstance(flat, (list, tuple)) else ():
@@ -149,6 +152,14 @@ def _result(found: object, call_id: object, name: object, failed: object) -> Too
         found = "\n".join(str(p["text"]) for p in found)
     said = text.plain(found) or ""
     return ToolResult(text.clip(said, RESULT_CAP), text.name(call_id), text.name(name), failed=failed if type(failed) is bool else None)
+
+
+def _is_withheld(message: Mapping[str, object]) -> bool:
+    """Say whether a message holds more than we see: text that was left out (content capture off), an image, a sound."""
+    return any(
+        part.get("type") not in _SEEN_PARTS or (part.get("type") in _TEXT_PARTS and "content" not in part and "text" not in part)
+        for part in _parts(message)
+    )
 
 
 def _parts(message: Mapping[str, object]) -> Iterable[Mapping[str, object]]:

@@ -123,6 +123,11 @@ class Content:
     task: str | None = None  # digest of the first user message, to tell conversations apart
     truncated: bool = False  # a part was larger than the reader's cap and was not read
 
+    @property
+    def empty(self) -> bool:
+        """Whether the reply was recorded and there is nothing in it."""
+        return self.replied and not (self.requested or self.refusal or self.truncated or (self.text or "").strip())
+
 
 @dataclass(slots=True)
 class Step:

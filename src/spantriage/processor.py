@@ -70,13 +70,14 @@ class TriageProcessor(SpanProcessor):
                     return
                 own = dict(own or _NONE)  # somebody else's mapping, or none
             if not speaks_agent("" if scope is None else scope.name, own):
-                if worker.traces and span._context.trace_id in worker.traces:  # type: ignore[union-attr]  # ended: it has one
+                context = span._context
+                if worker.traces and context is not None and context.trace_id in worker.traces:
                     self._end_other(span, own)
                 return
             enriched = None
             if self.enriches:
                 # The mapping is shared by the processors that follow. `attach` probes whether the SDK in use shows it.
-                span._attributes = enriched = Enriched(own, worker)  # type: ignore[assignment]  # a Mapping, as its property says
+                span._attributes = enriched = Enriched(own, worker)
             worker.put((span, own, enriched, True))
         except Exception:
             self._excuse("on_end")
@@ -87,7 +88,7 @@ class TriageProcessor(SpanProcessor):
         enriched = None
         if self.enriches and (parent is None or parent.is_remote):
             enriched = Enriched(own, self.worker)
-            span._attributes = enriched  # type: ignore[assignment]  # as above
+            span._attributes = enriched
         self.worker.put((span, own, enriched, False))
 
     def shutdown(self) -> None:

@@ -13,6 +13,12 @@ __all__ = ["Latency", "Record"]
 _TIMED: Final = ("model", "tool", "agent")
 CHARS_LOST_FLAG: Final = 5_000
 RETRIES_FLAG: Final = 2
+# An attempt is counted when it is followed by another; that a call failed counts at once.
+FAILED_CALLS: Final = frozenset(("api_error", "fatal_api_error"))
+# Reasons that are misuse of the workflow's tools; the others are their absence, or somebody else's failure.
+WORKFLOW_ERRORS: Final = frozenset(
+    ("vote_no_answers", "vote_and_answer", "invalid_vote_id", "answer_limit", "answer_novelty", "answer_duplicate")
+)
 
 
 @dataclass(slots=True)
@@ -77,8 +83,11 @@ class Record:
     unknown_tools: list[str] = field(default_factory=list)
     workflow_errors: list[str] = field(default_factory=list)
     total_buffer_chars_lost: int = 0
+    exhausted: int = 0  # rounds in which every attempt was turned down, and nothing came after them
     findings: dict[str, int] = field(default_factory=dict)  # code -> number
     latency: dict[str, Latency] = field(default_factory=dict)  # step kind -> durations
+    _counted: bool = False  # a model call has told its usage
+    _running: bool = False  # none has: what stands here is the agent's own running total
     _streak: int = 0
     _failing_since_ns: int | None = None
 
@@ -86,7 +95,7 @@ class Record:
         """Count one step of the agent. Constant work; called on the agent's thread."""
         kind = step.kind
         self.steps += 1
-        if step.failed:
+        if step.failed and step.sign != "echo":
             self.errors += 1
         if kind == "model":
             self.model_calls += 1
@@ -100,6 +109,8 @@ class Record:
             return
         elif kind != "agent":
             return
+        elif step.cumulative:
+            self._add_total(step)
         latency = self.latency.get(kind)
         if latency is None:
             latency = self.latency[kind] = Latency()
@@ -107,7 +118,12 @@ class Record:
             latency.add(step.duration_ns)
 
     def add_usage(self, step: Step) -> None:
-        """Add a model call's tokens and cost, as far as they are known."""
+        """Add a model call's tokens and cost, as far as they are known; the first takes the place of running totals."""
+        if not self._counted and (step.input_tokens is not None or step.output_tokens is not None):
+            self._counted = True
+            for name in _USAGE if self._running else ():
+                setattr(self, name, None)
+            self._running = False
         if step.input_tokens is not None:
             self.input_tokens = (self.input_tokens or 0) + step.input_tokens
         if step.output_tokens is not None:
@@ -118,6 +134,14 @@ class Record:
             self.reasoning_tokens = (self.reasoning_tokens or 0) + step.reasoning_tokens
         if step.cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0.0) + step.cost_usd
+
+    def _add_total(self, step: Step) -> None:
+        """Where no model call tells its usage, the latest of the agent's running totals is what it has used."""
+        for name in () if self._counted else _USAGE:
+            total = getattr(step, name)
+            if total is not None:
+                setattr(self, name, max(getattr(self, name) or 0, total))
+                self._running = True
 
     def _add_outcome(self, step: Step) -> None:
         if step.sign == "ok":
@@ -143,31 +167,39 @@ class Record:
             self.repeats += 1
         if code == "loop.error_retry":
             self.retries += 1
-        if code == "tool.unknown" and verdict.reason and verdict.reason not in self.unknown_tools:
-            self.unknown_tools.append(verdict.reason)
+        if code == "tool.unknown" and verdict.reason:
+            self.unknown_tools += [tool for tool in verdict.reason.split(", ") if tool not in self.unknown_tools]
         if verdict.wasted_tokens is not None:
             self.wasted_tokens = (self.wasted_tokens or 0) + verdict.wasted_tokens
         if verdict.wasted_cost_usd is not None:
             self.wasted_cost_usd = (self.wasted_cost_usd or 0.0) + verdict.wasted_cost_usd
         if code == "flow.workflow_violation":
             self._add_enforcement(verdict)
+        elif code == "flow.output_lost":
+            chars = (verdict.step.note or {}).get("chars_lost")
+            self.total_buffer_chars_lost += chars if type(chars) is int else 0
 
     def _add_enforcement(self, verdict: Verdict) -> None:
         note = verdict.step.note or {}
         reason = verdict.reason or "unknown"
+        chars = note.get("buffer_chars")
         attempt = {
             "round": note.get("round"),
-            "attempt": 1 + sum(a["round"] == note.get("round") for a in self.enforcement_attempts),
+            "attempt": note.get("attempt") or 1 + sum(a["round"] == note.get("round") for a in self.enforcement_attempts),
             "max_attempts": note.get("max_attempts"),
             "reason": reason,
             "tool_calls": note.get("tool_calls", []),
-            "error_message": verdict.summary,
+            "error_message": note.get("error_message") or verdict.summary,
             "buffer_preview": note.get("buffer_preview"),
-            "buffer_chars": note.get("buffer_chars", 0),
+            "buffer_chars": chars if type(chars) is int else 0,
             "timestamp": verdict.step.end_ns / 1e9,
         }
-        self.enforcement_attempts.append(attempt)
-        if reason not in self.workflow_errors:
+        is_last = bool(note.get("is_last_attempt"))
+        self.exhausted += is_last
+        if not is_last or reason in FAILED_CALLS:
+            self.enforcement_attempts.append(attempt)
+            self.total_buffer_chars_lost += chars if type(chars) is int else 0
+        if reason in WORKFLOW_ERRORS and reason not in self.workflow_errors:
             self.workflow_errors.append(reason)
 
     def merge(self, other: Record) -> None:
@@ -178,6 +210,8 @@ class Record:
             theirs = getattr(other, name)
             if theirs is not None:
                 setattr(self, name, (getattr(self, name) or 0) + theirs)
+        self._counted = self._counted or other._counted
+        self._running = not self._counted and (self._running or other._running)
         self.longest_failure_streak = max(self.longest_failure_streak, other.longest_failure_streak)
         if other.recovery_ns is not None:
             self.recovery_ns = max(self.recovery_ns or 0, other.recovery_ns)
@@ -262,8 +296,7 @@ class Record:
 
 _COUNTS: Final = (
     "steps", "model_calls", "tool_calls", "tool_errors", "silent_failures", "errors", "retries", "repeats",
-    "total_buffer_chars_lost",
+    "total_buffer_chars_lost", "exhausted",
 )  # fmt: skip
-_AMOUNTS: Final = (
-    "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd", "wasted_tokens", "wasted_cost_usd",
-)  # fmt: skip
+_USAGE: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd")
+_AMOUNTS: Final = (*_USAGE, "wasted_tokens", "wasted_cost_usd")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
-from spantriage import text
+from spantriage import dialects, text
+from spantriage.blame import leads_to
 from spantriage.failures import read_result
 from spantriage.history import History
 from spantriage.model import Step, ToolResult
@@ -76,17 +77,19 @@ class Settled:
     steps: dict[int, Step]
     parents: dict[int, int | None]
     root: Step | None
-    fatal: set[int] = field(default_factory=set)  # failures that reached the root
+    truncated: int = 0  # steps beyond the cap that are not here
+    fatal: set[int] = field(default_factory=set)  # failures that reached the root, or an agent with none above it
     cyclic: set[int] = field(default_factory=set)
     orphans: set[int] = field(default_factory=set)  # steps whose parent never came
 
     @classmethod
     def of(cls, run: Run) -> Settled:
         steps = {step.span_id: copy(step) for step in sorted(run.steps.values(), key=lambda s: s.order)}
-        settled = cls(run.trace_id, list(steps.values()), steps, run.parents, None)
+        settled = cls(run.trace_id, list(steps.values()), steps, run.parents, None, run.truncated)
         settled._find_roots()
         settled._unstack_models()
         settled._merge_streams()
+        dialects.settle(settled.sequence)
         settled._attribute()
         settled._find_echoes()
         settled._imply_calls()
@@ -150,8 +153,12 @@ class Settled:
         for name in _ABSORBED:
             if getattr(step, name) is None:
                 setattr(step, name, getattr(other, name))
-        if step.content is not None and not step.content.captured and other.content is not None and other.content.captured:
-            step.content = other.content
+        ours, theirs = step.content, other.content
+        if ours is not None and theirs is not None and not ours.captured and theirs.captured:
+            step.content = theirs
+        elif ours is not None and theirs is not None and not ours.replied and theirs.replied:
+            reply = {name: getattr(theirs, name) for name in ("text", "refusal", "requested", "replied")}
+            step.content = replace(ours, results=ours.results or theirs.results, **reply)
         if step.sign == "ok" and not other.failed and other.sign != "ok":
             step.sign = other.sign
 
@@ -189,16 +196,33 @@ class Settled:
 
     def _find_echoes(self) -> None:
         """One failure passed up the ancestor chain is one failure, at its deepest span."""
+        silenced: set[int] = set()
         for step in reversed(self.sequence):
-            if not step.failed or step.sign == "echo":
+            if step.span_id in silenced or not (step.failed or leads_to(step)):
                 continue
-            reached = step is self.root
+            reached = step.failed and self._is_top(step)
             for parent in self.above(step):
-                if parent.failed and parent.sign != "echo" and echoes(parent, step):
-                    parent.sign = "echo"
-                reached = reached or (parent is self.root and parent.sign == "echo")
+                if parent.failed and echoes(parent, step):
+                    silenced.add(parent.span_id)
+                    reached = reached or self._is_top(parent)
+                elif step.kind == "model" and not parent.failed and parent.sign == step.sign:
+                    silenced.add(parent.span_id)  # an agent's answer that ends as its model's did
             if reached:
                 self.fatal.add(step.span_id)
+        for span_id in silenced:
+            self.steps[span_id].sign = "echo"
+
+    def _is_top(self, step: Step) -> bool:
+        """Whether nobody of an agent's stands above who could have caught the step's failure."""
+        return step is self.root or (step.kind == "agent" and not any(s.kind in ("agent", "tool") for s in self.above(step)))
+
+    @property
+    def dead(self) -> Step | None:
+        """The span whose failure is the run's: the root's, or its last agent's where a root stays OK whatever happens."""
+        if self.root is not None and self.root.failed:
+            return self.root
+        last = max((s for s in self.sequence if s.kind == "agent" and self._is_top(s)), key=lambda s: (s.end_ns, s.span_id), default=None)
+        return last if last is not None and last.failed else None
 
     def _imply_calls(self) -> None:
         """Tool calls that have no span of their own, as the histories of later model calls show them."""
@@ -213,7 +237,7 @@ class Settled:
             if step.kind == "model" and content is not None:
                 for result in content.results:
                     key = result.call_id or (step.agent_span_id, result.position, text.digest(result.text))
-                    if key in seen or result.call_id in spans:
+                    if key in seen or result.call_id in spans or not result.ran:
                         continue
                     seen.add(key)
                     implied = imply(step, result, asked)
@@ -226,6 +250,8 @@ class Settled:
 
 def echoes(parent: Step, child: Step) -> bool:
     """Say whether the parent's failure is the child's, passed on or wrapped."""
+    if not child.failed:  # an answer that the parent could not use
+        return parent.sign in leads_to(child)
     if child.sign not in ("error", "echo") and parent.sign == child.sign:
         return True
     ours, theirs = child.error_message, parent.error_message

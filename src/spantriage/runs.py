@@ -18,6 +18,7 @@ from spantriage.config import Settings
 from spantriage.detectors import Detector
 from spantriage.engine import Engine, Judgement
 from spantriage.enrichment import Enriched
+from spantriage.joining import BARE, Joiner
 from spantriage.model import Step, Verdict
 from spantriage.record import Record
 from spantriage.run import Run
@@ -47,6 +48,7 @@ class LiveRun:
     last_ns: int  # of the monotonic clock, when something came
     given: dict[str, tuple[str, Verdict]] = field(default_factory=dict)  # finding id -> what was said last
     judgement: Judgement | None = None  # None while something new has come since
+    bare: bool = True  # model calls and nothing else: the call of a program without a framework, in a trace of its own
 
     def records(self) -> dict[str, Record]:
         """Each agent's record: as judged, or as far as it has come."""
@@ -64,6 +66,7 @@ class Runs:
         self._counters = counters
         self._traces = traces
         self._findings: list[Finding] = []
+        self._joiner = Joiner(settings.max_runs)
         self.open_agents: OrderedDict[int, tuple[int, str]] = OrderedDict()  # span id -> trace id and name; written where spans start
 
     def take(self, span: ReadableSpan, own: dict[str, Any], enriched: Enriched | None, is_agents: bool, now_ns: int) -> None:
@@ -79,7 +82,7 @@ class Runs:
         step = None
         if is_agents:
             failed = span.status.status_code is StatusCode.ERROR
-            step = dialects.read(span, own, "" if scope is None else scope.name, failed)  # type: ignore[arg-type]  # context is there
+            step = dialects.read(span, own, "" if scope is None else scope.name, failed)
         if step is None:
             above = None if parent is None else parent.span_id
             live.run.pass_through(context.span_id, above)
@@ -87,10 +90,26 @@ class Runs:
             if enriched is not None and live.run.steps:
                 enriched.show([], live.early.total())
             return
-        dialects.read_content(step, span, own, live.run.history)  # type: ignore[arg-type]  # as above
+        dialects.read_content(step, span, own, live.run.history)
+        live.bare = live.bare and is_root and step.kind in BARE
+        if live.bare:
+            live = self._join(live, step)
         self._add(live, step, enriched, is_root)
 
+    def _join(self, live: LiveRun, step: Step) -> LiveRun:
+        """The run of an earlier bare call that this one continues, with what is here already; else its own."""
+        key = self._joiner.key(step, bare=True)
+        leader = self.live.get(key)
+        if leader is None or leader is live:
+            return live
+        leader.run.join(live.run)
+        leader.given.update(live.given)
+        leader.last_ns = live.last_ns
+        self.live.pop(step.trace_id, None)
+        return leader
+
     def _run_of(self, trace_id: int, now_ns: int) -> LiveRun:
+        trace_id = self._joiner.leader(trace_id)
         live = self.live.get(trace_id)
         if live is not None:
             self.live.move_to_end(trace_id)
@@ -176,6 +195,7 @@ class Runs:
         self.totals.clear()
         self.open_agents.clear()
         self._traces.clear()
+        self._joiner = Joiner(self._settings.max_runs)
         self._findings.clear()
 
     def _settle(self, live: LiveRun) -> None:
@@ -186,7 +206,7 @@ class Runs:
         confirmed: set[str] = set()
         for verdict in judgement.verdicts:
             confirmed.add(self._give(live, verdict, primary=verdict is judgement.primary))
-        for withdrawn in live.given.keys() - confirmed:
+        for withdrawn in sorted(live.given.keys() - confirmed):
             said, verdict = live.given[withdrawn]
             if said != "withdrawn":
                 verdict.severity, verdict.score = "info", 0.0
@@ -211,7 +231,8 @@ class Runs:
             self._settle(live)
         self._counters[f"runs_ended.{reason if not live.run.root_ended or reason == 'evicted' else 'root'}"] += 1
         del self.live[key]
-        self._traces.pop(live.run.trace_id, None)
+        for trace_id in {live.run.trace_id, *(step.trace_id for step in live.run.steps.values())}:
+            self._traces.pop(trace_id, None)
         for name, record in live.records().items():
             total = self.totals.setdefault(name, Record())
             total.merge(record)

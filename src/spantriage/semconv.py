@@ -144,7 +144,7 @@ def read_content(step: Step, attributes: Attributes, span: Span, history: Histor
     output = attributes.get("gen_ai.output.messages")
     if output is not None:
         finish = read_reply(content, output)
-        if step.finish is None and finish is not None:
+        if step.finish is None and finish is not None and step.kind != "agent":  # an agent repeats its last call's
             set_finish(step, finish)
     given = attributes.get("gen_ai.input.messages")
     if given is not None:

@@ -10,9 +10,10 @@ from typing import Final
 from spantriage.model import Content, Step, ToolCall
 from spantriage.record import Record
 
-__all__ = ["AgentState", "Answered", "RunState"]
+__all__ = ["AgentState", "Answered", "Outcomes", "RunState"]
 
 RECENT: Final = 64  # tool calls of an agent that sequence detectors may look back on
+SEEN: Final = 1_024  # different calls of an agent whose outcomes are counted; later ones are not
 
 
 @dataclass(slots=True)
@@ -22,6 +23,17 @@ class Answered:
     call: ToolCall
     step: Step  # the model call that asked
     answered: bool = False
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """How one and the same call, with the same arguments, has turned out so far."""
+
+    succeeded: int = 0
+    failed: int = 0
+    turns: int = 0  # from success to failure and back
+    at_once: int = 0  # turns with no other call between the two
+    broken: bool = False  # the last one failed
 
 
 @dataclass(slots=True)
@@ -39,7 +51,7 @@ class AgentState:
     model: Step | None = None  # its last model call
     models: int = 0
     span: Step | None = None  # its own span, once that is known
-    seen: dict[int, list[int]] = field(default_factory=dict)  # call digest -> [successes, failures, turns between them]
+    seen: dict[int, Outcomes] = field(default_factory=dict)  # call digest -> how that call turned out
 
     def add(self, step: Step) -> None:
         """Take in one step; before the detectors see it."""
@@ -63,8 +75,24 @@ class AgentState:
             self.streak = 0 if bad else 1
         self.failing = (self.failing + 1 if same else 1) if bad else 0
         self.calls.append(step)
+        if step.arguments_digest is not None and step.sign != "cancelled":
+            self._add_outcome(step, bad, same)
         if step.call_id is not None and (asked := self.requested.get(step.call_id)) is not None:
             asked.answered = True
+
+    def _add_outcome(self, step: Step, bad: bool, same: bool) -> None:
+        key = hash((step.tool, step.arguments_digest))
+        seen = self.seen.get(key)
+        if seen is None:
+            if len(self.seen) >= SEEN:
+                return
+            seen = self.seen[key] = Outcomes()
+        elif seen.broken is not bad:
+            seen.turns += 1
+            seen.at_once += same
+        seen.succeeded += not bad
+        seen.failed += bad
+        seen.broken = bad
 
     def _add_content(self, step: Step, content: Content) -> None:
         if content.declared:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from spantriage.blame import leads_to
 from spantriage.engine import Engine
 from spantriage.model import Step, Verdict
 from spantriage.record import Record
@@ -25,7 +26,7 @@ class Below:
     """What ended below one open span."""
 
     record: Record = field(default_factory=Record)
-    failure: Step | None = None  # the deepest failed step
+    failure: Step | None = None  # the deepest failed step, or an answer that a step above may fail over
     model_inside: bool = False
 
 
@@ -101,5 +102,7 @@ class Subtrees:
             self._above(step).failure = failure if step.sign == "echo" else step
         elif failure is not None and step.kind == "workflow":
             self._above(step).failure = failure
+        elif leads_to(step) and self._above(step).failure is None:
+            self._above(step).failure = step
         if step.kind == "model":
             self._above(step).model_inside = True

@@ -7,7 +7,6 @@ Whoever reads a span's attributes before the worker has come to it does the queu
 from __future__ import annotations
 
 import atexit
-import itertools
 import logging
 import os
 import sys
@@ -51,7 +50,8 @@ class Worker:
         self.sinks: list[Sink] = []
         self._open_sinks(settings.sinks if sinks is None else tuple(sinks), strict=sinks is not None)
         self._queue: deque[Entry] = deque()
-        self._dropped = itertools.count()  # `next` on it is atomic, `+=` is not
+        self._dropped = 0
+        self._dropping = threading.RLock()  # `+=` is not atomic; a dropped span is rare, so this costs nothing
         self._cap = settings.queue_size
         self._lock = threading.RLock()  # guards runs and queue reading; never held during I/O
         self._out = threading.RLock()  # guards the sinks
@@ -96,7 +96,8 @@ class Worker:
             entry = self._queue.popleft()
         except IndexError:  # the worker was faster
             return
-        next(self._dropped)
+        with self._dropping:
+            self._dropped += 1
         if entry[2] is not None:
             entry[2].release()
 
@@ -239,7 +240,7 @@ class Worker:
 
     def accounts(self) -> dict[str, int]:
         """Our own counters. Exactly: received = processed + dropped.queue_full + queued."""
-        dropped = self._dropped.__reduce__()[1][0]
+        dropped = self._dropped
         queued = len(self._queue)
         return {
             "received": self.counters["processed"] + dropped + queued,
@@ -256,8 +257,8 @@ class Worker:
 
     def after_fork(self) -> None:
         """In a forked child: the parent owns what was queued and open; new locks now, a new thread with the next span."""
-        self._lock, self._out, self._wake = threading.RLock(), threading.RLock(), threading.Event()
-        self._queue, self._dropped = deque(), itertools.count()
+        self._lock, self._out, self._dropping = threading.RLock(), threading.RLock(), threading.RLock()
+        self._wake, self._queue, self._dropped = threading.Event(), deque(), 0
         self.runs.clear()
         self.counters.clear()
         self._thread, self._asleep, self._stopping, self._pid = None, False, False, os.getpid()

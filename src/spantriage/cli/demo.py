@@ -54,7 +54,7 @@ def demo() -> None:
         screen.print(record_table(sorted(status["agents"].items())))
         screen.print("\nWhat was exported on a failing span:\n")
         screen.print(_attributes_table(exporter))
-        findings = fold(read_findings(path).findings)
+        findings = fold(read_findings(path))
         screen.print("\nFindings on disk, one JSON object a line:\n")
         screen.print(findings_table([finding for finding in findings if finding.severity != "info"]))
         triage.detach()

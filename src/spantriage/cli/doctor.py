@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from rich.table import Table
 
 from spantriage import __version__, attach
-from spantriage.attach import probe
+from spantriage.attachment import probe
 from spantriage.cli.scan import Format
 from spantriage.cli.show import console, inert
 from spantriage.config import load_settings

@@ -7,12 +7,12 @@ An example is a tuple of steps in the order they happened; ids, times and the ag
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Any, Final
 
 from spantriage import text
 from spantriage.failures import name_failure, read_result
 from spantriage.messages import finish_reason
-from spantriage.model import Content, FinishReason, Kind, Step, ToolCall, ToolResult
+from spantriage.model import Content, Kind, Step, ToolCall, ToolResult
 from spantriage.run import Run
 
 __all__ = ["agent", "answers", "asks", "build", "calls", "fails", "span"]
@@ -45,7 +45,7 @@ def calls(tool: str, arguments: str = "{}", result: str | None = None, **fields:
     return step
 
 
-def asks(*tools: str | ToolCall, **fields: object) -> Step:
+def asks(*tools: str | ToolCall, **fields: Any) -> Step:
     """A model call that asks for tools, given by name or as ToolCall."""
     requested = [t if isinstance(t, ToolCall) else ToolCall(t, f"call_{t}", "{}", True) for t in tools]
     return answers(None, finish="tool_calls", requested=requested, **fields)
@@ -64,13 +64,14 @@ def answers(
     """A model call that answers in words."""
     content = Content(
         captured=captured,
+        replied=captured,
         text=reply,
         requested=requested or [],
         results=results or [],
         declared=None if declared is None else dict(declared),
     )
     step = span("model", "chat", **{"model": "small", "content": content, **fields})
-    step.finish = cast("FinishReason | None", finish_reason(finish))
+    step.finish = finish_reason(finish)
     if step.sign == "ok" and step.finish is not None:
         step.sign = step.finish
     return step

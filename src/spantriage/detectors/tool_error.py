@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls, fails
+from spantriage.detectors.python_error import is_code_error
 from spantriage.model import Step, Verdict
+from spantriage.requested import is_explained
 from spantriage.state import AgentState
 
 
@@ -25,6 +27,8 @@ class ToolError(Detector):
 
     ## When it is wrong
     Tools that raise to signal an expected outcome ("not found", "please retry") are recorded as failed all the same.
+    A failure that began with the request is tool.unknown or tool.invalid_arguments instead, at the model call; an
+    exception of Python code that the tool was given to run is python.error.
     """
 
     code = "tool.error"
@@ -32,17 +36,18 @@ class ToolError(Detector):
     subcategory = "error_non_recovery"
     actionable = "Handle the tool's error where it happens, or tell the model in its result what to change."
     speaks_of = frozenset({"tool"})
-    signs = frozenset({"error", "timeout", "connection", "out_of_memory", "malformed_output"})
+    signs = frozenset({"error", "timeout", "connection", "out_of_memory", "malformed_output", "unknown_tool", "invalid_arguments"})
 
     def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
-        """Speak once for each failed tool span."""
-        if step.failed:
+        """Speak once for each failed tool span, unless the failure began with what the model asked for."""
+        if step.failed and not is_code_error(step) and not is_explained(step, agent):
             kind = step.error_type or "an error"
             yield self.found(step, f"Tool {step.tool} failed with {kind}", root_cause=step.error_message, reason=step.error_type)
 
     fires_on = (
         (asks("search"), fails(calls("search"), "ValueError", "service down"), answers("sorry")),
         (asks("fetch"), fails(calls("fetch"), "httpx.ReadTimeout", "timed out"), answers("sorry")),
+        (asks("load"), fails(calls("load", '{"id": 1}'), "JSONDecodeError", "Expecting value: line 3 column 1"), answers("sorry")),
     )
     quiet_on = (
         (asks("search"), calls("search", result="3 results"), answers("done")),

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from spantriage import text
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls
+from spantriage.detectors.python_error import is_code_error
 from spantriage.model import Step, Verdict
+from spantriage.requested import is_explained
 from spantriage.state import AgentState
 
 
@@ -34,10 +36,12 @@ class SilentFailure(Detector):
     score = 0.8
     actionable = "Raise, or set the span's error status, where the tool now returns its error as text."
     speaks_of = frozenset({"tool"})
-    signs = frozenset({"silent_failure"})
+    signs = frozenset({"silent_failure", "unknown_tool", "invalid_arguments"})
 
     def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
-        """Speak once for each tool call whose result admits failure."""
+        """Speak once for each tool call whose result admits failure, unless that began with what the model asked for."""
+        if step.failed or is_code_error(step) or is_explained(step, agent):
+            return
         said = text.clip(" ".join((step.result or "").split()), 160)
         yield self.found(step, f"Tool {step.tool} returned a failure as its result, with span status OK", root_cause=said)
 

@@ -31,11 +31,9 @@ ROWS: Final = (
 NAMES: Final = (*(f"{word}." for word in KINDS), *ROWS)
 SLACK_NS: Final = (5_000_000, 1_000_000_000)  # how long after a call its row may come: told how long the call took, or not
 USAGE_ROW: Final = "Token usage recorded"
-PROBES: Final = (
-    "massgen.agent_id", "massgen.num_agents", "massgen.iteration", "massgen.operation", "massgen.subagent_id", "event_type",
-    "agent_id", "llm.operation", "llm.backend", "mcp.server", "tool.type", "tool_type",
-)  # fmt: skip
+PROBES: Final = ("massgen.agent_id", "massgen.num_agents", "massgen.subagent_id", "event_type", "agent_id", "llm.operation", "tool.type")
 _PROBES: Final = frozenset(PROBES)
+_HEADS: Final = frozenset(name[:3] for name in NAMES)  # for a first cheap look
 
 NOTED: Final = {
     "massgen.round": "round", "massgen.round_number": "round", "round": "round", "round_number": "round",
@@ -51,7 +49,7 @@ NOTED: Final = {
     "subagent.status": "status",
 }  # fmt: skip
 # (input, output, cached, reasoning, cost), on agents' spans and in a log row
-TOTALS: Final = ("massgen.usage.input", "massgen.usage.output", "massgen.usage.cached_input", "massgen.usage.reasoning", "massgen.usage.cost")
+TOTALS: Final = tuple(f"massgen.usage.{name}" for name in ("input", "output", "cached_input", "reasoning", "cost"))
 RECORDED: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "estimated_cost")
 
 # What MassGen answers in a tool's place when it makes an agent try again, and the reason it counts that under.
@@ -71,7 +69,7 @@ NOTICES: Final = (
 
 def speaks(attributes: Attributes, span_name: str) -> bool:
     """Claims MassGen's names with one of its attributes; never the root that every run opens and drops before it starts."""
-    if not span_name.startswith(NAMES) and "massgen.agent_id" not in attributes:
+    if "massgen.agent_id" not in attributes and (span_name[:3] not in _HEADS or not span_name.startswith(NAMES)):
         return False
     if attributes.get("logfire.span_type") == "pending_span" or _PROBES.isdisjoint(attributes):
         return False
@@ -174,7 +172,7 @@ def read_content(step: Step, attributes: Attributes, span: Span, history: Histor
 
 
 def settle(steps: list[Step]) -> None:
-    """One step for each tool call, an agent for each model call, and the notices of enforcement told from tools' results."""
+    """One step for each tool call, an agent for each model call, a result for each round; notices told from tools' results."""
     by_id = {step.span_id: step for step in steps}
     for step in steps:
         above = by_id.get(step.parent_id or 0)
@@ -182,6 +180,7 @@ def settle(steps: list[Step]) -> None:
             step.agent = step.agent or above.agent
     _merge_calls([step for step in steps if step.kind == "tool" and step.dialect == "massgen"])
     _read_notices([step for step in steps if step.kind == "model"])
+    _give_results([step for step in steps if step.kind == "agent"], [step for step in steps if step.kind == "event" and step.note])
 
 
 def _merge_calls(tools: list[Step]) -> None:
@@ -227,6 +226,16 @@ def _read_notices(models: list[Step]) -> None:
             if anchor is not None:
                 anchor.note = {**(anchor.note or {}), "enforcement_reason": reason, "error_message": result.text}
         step.content = replace(step.content, results=results)
+
+
+def _give_results(rounds: list[Step], rows: list[Step]) -> None:
+    """An agent's result is what was taken of it: its answer, or whom it voted for."""
+    for row in rows:
+        note = row.note or {}
+        taken = note.get("voted_for_label") if note.get("event_type") == "vote_cast" else note.get("answer_preview")
+        at = next((s for s in reversed(rounds) if s.agent == row.agent and s.start_ns <= row.start_ns <= s.end_ns), None)
+        if at is not None and type(taken) is str:
+            at.result = taken
 
 
 def _requests(models: list[Step]) -> Iterator[tuple[Step, ToolCall]]:

@@ -10,6 +10,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, SynchronousMultiSpanProcessor, TracerProvider
 
 from spantriage import __version__
+from spantriage.config import load_settings
 from spantriage.errors import AttachError
 from spantriage.processor import TriageProcessor
 
@@ -28,7 +29,7 @@ class Triage:
     def __init__(self, processor: TriageProcessor) -> None:
         self.processor = processor
         self.strategy = "waiting"  # then "replace" (verdicts on spans), "observe" (findings only) or "detached"
-        self._homes: list[SynchronousMultiSpanProcessor] = []
+        self._homes: list[Any] = []  # groups of processors that we are in
 
     def on_finding(self, callback: Callable[[Finding], object]) -> None:
         """Call `callback` with each finding, on the worker's thread; what it raises is counted and goes no further."""
@@ -77,7 +78,7 @@ def attach(
     Raises ConfigError for a setting and SinkError for a sink that was asked for and cannot be had, AttachError for a
     `provider` that has no span processors.
     """
-    triage = Triage(TriageProcessor(sinks=sinks, **settings))
+    triage = Triage(TriageProcessor(sinks=sinks, settings=load_settings(settings)))
     if provider is not None:
         if not triage.settle_in(provider):
             raise AttachError(f"{type(provider).__name__} has no span processors; give a TracerProvider of the OpenTelemetry SDK")
@@ -86,7 +87,7 @@ def attach(
     return triage
 
 
-def place(provider: object, processor: SpanProcessor) -> tuple[SynchronousMultiSpanProcessor | None, bool]:
+def place(provider: object, processor: SpanProcessor) -> tuple[object, bool]:
     """Prepend `processor` where the exporting processors are; (None, False) when there is no such place.
 
     Logfire hides an SDK provider behind a proxy, and its exporters behind wrappers that hand on a copy of the span:
@@ -101,7 +102,7 @@ def place(provider: object, processor: SpanProcessor) -> tuple[SynchronousMultiS
     if not isinstance(home, SynchronousMultiSpanProcessor):
         if isinstance(provider, TracerProvider):
             provider.add_span_processor(processor)  # a concurrent group has no order: watch only
-            return SynchronousMultiSpanProcessor(), False
+            return group, False
         return None, False
     with home._lock:
         if processor not in home._span_processors:
