@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
+from itertools import islice
 from typing import Final
 
 from spantriage import dialects, text
@@ -19,7 +20,8 @@ from spantriage.model import Step, ToolResult
 
 __all__ = ["Run", "Settled"]
 
-DEPTH: Final = 4_096  # ancestors walked before a tree counts as a cycle
+DEPTH: Final = 4_096  # ancestors walked at most
+ECHO_DEPTH: Final = 128  # spans that one failure is followed up
 _ABSORBED: Final = (
     "model", "provider", "finish", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd", "content",
 )  # fmt: skip
@@ -107,32 +109,25 @@ class Settled:
             span_id = self.parents.get(span_id)
 
     def _find_roots(self) -> None:
-        top: Step | None = None
-        for step in self.sequence:
-            if step.parent_id is None:
-                top = top or step
-            elif step.parent_id not in self.parents:
-                self.orphans.add(step.span_id)
-            elif self._is_cyclic(step):
-                self.cyclic.add(step.span_id)
+        self.orphans = {s.span_id for s in self.sequence if s.parent_id is not None and s.parent_id not in self.parents}
+        self._find_cycles()
         candidates = [s for s in self.sequence if s.parent_id is None] or [
             s for s in self.sequence if s.kind in ("agent", "workflow") and next(self.above(s), None) is None
         ]
         self.root = max(candidates, key=lambda s: (s.end_ns - s.start_ns, -s.start_ns), default=None)
 
-    def _is_cyclic(self, step: Step) -> bool:
-        if step.parent_id == step.span_id:
-            return True
-        seen: set[int] = set()
-        span_id = step.parent_id
-        while span_id is not None and len(seen) < DEPTH:
-            if span_id == step.span_id:
-                return True
-            if span_id in seen:
-                return False
-            seen.add(span_id)
-            span_id = self.parents.get(span_id)
-        return False
+    def _find_cycles(self) -> None:
+        cleared: set[int] = set()
+        for step in self.sequence:
+            path: dict[int, None] = {}
+            span_id: int | None = step.span_id
+            while span_id is not None and span_id not in cleared and span_id not in path:
+                path[span_id] = None
+                span_id = self.parents.get(span_id)
+            if span_id in path:
+                ring = list(path)
+                self.cyclic.update(each for each in ring[ring.index(span_id) :] if each in self.steps)
+            cleared.update(path)
 
     def _unstack_models(self) -> None:
         """Two instrumentations of one call nest two model spans: the inner is the call, the outer its wrapper."""
@@ -177,14 +172,14 @@ class Settled:
     def _attribute(self) -> None:
         """Whose step it is: its own word, else the nearest agent above, else the root's."""
         agents = [s for s in self.sequence if s.kind == "agent"]
+        nearest: dict[int, Step | None] = {}
         for step in self.sequence:
             if step.kind == "agent":
                 step.agent_span_id = step.span_id
                 step.agent = step.agent or step.name
                 continue
-            above = [s for s in self.above(step) if s.kind == "agent"]
             own = step.agent
-            match = next((s for s in above if own is None or s.agent == own), None)
+            match = next((s for s in self._agents_above(step, nearest) if own is None or s.agent == own), None)
             if match is None and own is not None:  # a broken tree: the agent of that name that was at work then
                 match = next((s for s in reversed(agents) if s.agent == own and s.start_ns <= step.start_ns <= s.end_ns), None)
             if match is not None:
@@ -194,6 +189,30 @@ class Settled:
             if step.agent is None:
                 step.agent = (fallback.agent or fallback.name) if fallback is not None else step.name
 
+    def _agents_above(self, step: Step, nearest: dict[int, Step | None]) -> Iterator[Step]:
+        """Agent spans above, nearest first. `nearest` remembers, so that all walks together pass each span once."""
+        seen: set[int] = set()
+        while step.parent_id is not None and step.span_id not in seen:
+            seen.add(step.span_id)
+            path: dict[int, None] = {}
+            span_id: int | None = step.parent_id
+            found: Step | None = None
+            while span_id is not None and span_id not in path:
+                if span_id in nearest:
+                    found = nearest[span_id]
+                    break
+                path[span_id] = None
+                above = self.steps.get(span_id)
+                if above is not None and above.kind == "agent":
+                    found = above
+                    break
+                span_id = self.parents.get(span_id)
+            nearest.update((each, found) for each in path)
+            if found is None:
+                return
+            yield found
+            step = found
+
     def _find_echoes(self) -> None:
         """One failure passed up the ancestor chain is one failure, at its deepest span."""
         silenced: set[int] = set()
@@ -201,7 +220,7 @@ class Settled:
             if step.span_id in silenced or not (step.failed or leads_to(step)):
                 continue
             reached = step.failed and self._is_top(step)
-            for parent in self.above(step):
+            for parent in islice(self.above(step), ECHO_DEPTH):
                 if parent.failed and echoes(parent, step):
                     silenced.add(parent.span_id)
                     reached = reached or self._is_top(parent)

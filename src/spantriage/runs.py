@@ -36,6 +36,7 @@ SECOND_NS: Final = 1_000_000_000
 KEPT_SETTLED: Final = 500  # judged runs that wait for late spans
 LINGER_S: Final = 10.0  # how long they wait
 MAX_AGENTS: Final = 2_000  # names kept in the totals of finished runs
+WITHDRAWN: Final = "withdrawn"
 TEXT_CAP: Final = 1_000  # characters kept of arguments and results once they are read
 
 
@@ -48,6 +49,7 @@ class LiveRun:
     last_ns: int  # of the monotonic clock, when something came
     given: dict[str, tuple[str, Verdict]] = field(default_factory=dict)  # finding id -> what was said last
     judgement: Judgement | None = None  # None while something new has come since
+    version: int = 0  # grows with each step
     bare: bool = True  # model calls and nothing else: the call of a program without a framework, in a trace of its own
 
     def records(self) -> dict[str, Record]:
@@ -103,6 +105,7 @@ class Runs:
         if leader is None or leader is live:
             return live
         leader.run.join(live.run)
+        leader.version += 1
         leader.given.update(live.given)
         leader.last_ns = live.last_ns
         self.live.pop(step.trace_id, None)
@@ -127,6 +130,7 @@ class Runs:
             self._counters["duplicate" if step.span_id in live.run.steps else "dropped.span_limit"] += 1
             return
         live.judgement = None
+        live.version += 1
         sign = step.sign
         verdicts, record = live.early.feed(step, self._engine)
         step.sign = sign  # what is an echo is found out again, in canonical order, when the run is judged
@@ -145,29 +149,48 @@ class Runs:
         names = {name for trace_id, name in list(self.open_agents.values()) if trace_id == step.trace_id}
         return names.pop() if len(names) == 1 else None
 
-    def settle_due(self, now_ns: int) -> None:
-        """Judge every run that is complete; let go of those that nothing more is expected of."""
-        settings = self._settings
-        settled = 0
-        for key, live in list(self.live.items()):
-            waited_s = (now_ns - live.last_ns) / SECOND_NS
-            if live.judgement is None:
-                if waited_s >= (settings.grace_s if live.run.root_ended else settings.idle_s):
-                    self._settle(live)
-            elif waited_s >= settings.grace_s + LINGER_S:
+    def due(self, now_ns: int) -> list[LiveRun]:
+        """Runs that are complete and not judged yet."""
+        grace_ns, idle_ns = self._settings.grace_s * SECOND_NS, self._settings.idle_s * SECOND_NS
+        return [
+            live
+            for live in self.live.values()
+            if live.judgement is None and now_ns - live.last_ns >= (grace_ns if live.run.root_ended else idle_ns)
+        ]
+
+    def judge(self, live: LiveRun) -> tuple[Judgement, int]:
+        """Judge a run, with the number of things it had when the judging began. May run while others add to it."""
+        version = live.version
+        return self._engine.judge(live.run), version
+
+    def conclude(self, live: LiveRun, judged: tuple[Judgement, int]) -> None:
+        """Give the findings of a judged run, unless something has come to it in the meantime: then it will be due again."""
+        judgement, version = judged
+        if version != live.version:
+            return
+        live.judgement = judgement
+        confirmed = {self._give(live, verdict, primary=verdict is judgement.primary) for verdict in judgement.verdicts}
+        for finding_id in sorted(live.given.keys() - confirmed):
+            said, verdict = live.given[finding_id]
+            if said != WITHDRAWN:
+                verdict.severity, verdict.score = "info", 0.0
+                verdict.summary = f"Withdrawn: {verdict.summary}"
+                self._give(live, verdict)
+                live.given[finding_id] = (WITHDRAWN, verdict)
+
+    def forget(self, now_ns: int) -> None:
+        """Let go of judged runs that nothing more is expected of, and of the oldest of too many."""
+        settled = [(key, live) for key, live in self.live.items() if live.judgement is not None]
+        late_ns = now_ns - (self._settings.grace_s + LINGER_S) * SECOND_NS
+        for number, (key, live) in enumerate(settled):
+            if live.last_ns <= late_ns or number < len(settled) - KEPT_SETTLED:
                 self._let_go(key, "idle")
-            else:
-                settled += 1
-        if settled > KEPT_SETTLED:
-            old = [key for key, live in self.live.items() if live.judgement is not None][: settled - KEPT_SETTLED]
-            for key in old:
-                self._let_go(key, "settled")
 
     def settle_rooted(self) -> None:
         """Judge runs whose root has ended without waiting for late spans."""
         for live in self.live.values():
             if live.judgement is None and live.run.root_ended:
-                self._settle(live)
+                self.conclude(live, self.judge(live))
 
     def settle_all(self, reason: str) -> None:
         """Judge everything there is and let it go."""
@@ -198,22 +221,6 @@ class Runs:
         self._joiner = Joiner(self._settings.max_runs)
         self._findings.clear()
 
-    def _settle(self, live: LiveRun) -> None:
-        if not live.run.steps:
-            live.judgement = self._engine.judge(live.run)
-            return
-        live.judgement = judgement = self._engine.judge(live.run)
-        confirmed: set[str] = set()
-        for verdict in judgement.verdicts:
-            confirmed.add(self._give(live, verdict, primary=verdict is judgement.primary))
-        for withdrawn in sorted(live.given.keys() - confirmed):
-            said, verdict = live.given[withdrawn]
-            if said != "withdrawn":
-                verdict.severity, verdict.score = "info", 0.0
-                verdict.summary = f"Withdrawn: {verdict.summary}"
-                self._give(live, verdict)
-                live.given[withdrawn] = ("withdrawn", verdict)
-
     def _give(self, live: LiveRun, verdict: Verdict, *, primary: bool = False) -> str:
         from spantriage.finding import make_finding  # pydantic is loaded with the first finding, on this thread
 
@@ -228,7 +235,7 @@ class Runs:
     def _let_go(self, key: int, reason: str) -> None:
         live = self.live[key]
         if live.judgement is None:
-            self._settle(live)
+            self.conclude(live, self.judge(live))
         self._counters[f"runs_ended.{reason if not live.run.root_ended or reason == 'evicted' else 'root'}"] += 1
         del self.live[key]
         for trace_id in {live.run.trace_id, *(step.trace_id for step in live.run.steps.values())}:

@@ -166,7 +166,13 @@ class Worker:
                 self._drain_slice()
             self._deliver()
         with self._lock:
-            self.runs.settle_due(time.monotonic_ns())
+            due = self.runs.due(time.monotonic_ns())
+        for live in due:  # judging a long run takes a while: not under the lock
+            judged = self.runs.judge(live)
+            with self._lock:
+                self.runs.conclude(live, judged)
+        with self._lock:
+            self.runs.forget(time.monotonic_ns())
         self._deliver()
 
     def _drain_slice(self) -> None:

@@ -15,11 +15,12 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from rich.table import Table
 
-from spantriage import __version__, attach
-from spantriage.attachment import probe
+from spantriage import __version__
+from spantriage.attachment import Triage, probe
 from spantriage.cli.scan import Format
 from spantriage.cli.show import console, inert
-from spantriage.config import load_settings
+from spantriage.config import Settings, load_settings
+from spantriage.processor import TriageProcessor
 from spantriage.sinks import open_sink
 
 __all__ = ["doctor"]
@@ -77,7 +78,8 @@ def _pipeline() -> Iterator[Check]:
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter))
-    triage = attach(provider=provider, sinks=[])
+    triage = Triage(TriageProcessor(sinks=[], settings=Settings()))
+    triage.settle_in(provider)
     attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "probe", "gen_ai.tool.call.result": "Error: probe"}
     provider.get_tracer("spantriage.doctor").start_span("execute_tool probe", attributes=attributes).end()
     provider.force_flush()
