@@ -24,9 +24,7 @@ NOTE: Final = "<!-- Written by docs/generate.py; change the code, not this page.
 def detectors() -> str:
     """Every detector's page, after a table of them all."""
     found = [detector() for detector in all_detectors()]
-    rows = [
-        f"| [`{d.code}`](#{d.code.replace('.', '').replace('_', '_')}) | {d.severity} | {d.kind} | {d.category} | {d.title} |" for d in found
-    ]
+    rows = [f"| [`{d.code}`](#{d.code.replace('.', '')}) | {d.severity} | {d.kind} | {d.category} | {d.title} |" for d in found]
     head = "# Detectors\n\n| code | severity | kind | category | what it is |\n|---|---|---|---|---|\n" + "\n".join(rows)
     pages = [lower(page(detector)) for detector in all_detectors()]
     return NOTE + "\n\n".join([head, *pages]) + "\n"
@@ -45,7 +43,8 @@ def settings() -> str:
     ]
     return (
         f"{NOTE}# Settings\n\nBy argument of `attach`, by variable, or in `[tool.spantriage]` of pyproject.toml, in that order.\n"
-        "A detector's own settings stand in `[tool.spantriage.detectors.\"code\"]`. `SPANTRIAGE_DISABLED=1` turns `import spantriage.auto` off.\n\n"
+        'A detector\'s own settings stand in `[tool.spantriage.detectors."code"]`. '
+        "`SPANTRIAGE_DISABLED=1` turns `import spantriage.auto` off.\n\n"
         "| setting | variable | default | meaning |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 

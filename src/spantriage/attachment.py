@@ -53,6 +53,7 @@ class Triage:
         self._homes.clear()
         self.strategy = "detached"
         self.processor.shutdown()
+        self.processor.worker.close_sinks(self.processor.settings.exit_s)
 
     def settle_in(self, provider: object) -> bool:
         """Put the processor first in `provider`; False when that is none that we know how to enter."""

@@ -76,7 +76,7 @@ def configure_detectors(settings: Settings, known: Iterable[type[Detector]]) -> 
         values = dict(settings.detectors.get(detector.code, {}))
         unknown = values.keys() - {f.name for f in fields(detector)}
         if unknown:
-            raise ConfigError(f"detector {detector.code} has no setting {sorted(unknown)[0]!r}")
+            raise ConfigError(f"detector {detector.code} has no setting {min(unknown)!r}")
         chosen.append(detector(**values))
     return tuple(chosen)
 

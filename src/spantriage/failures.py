@@ -7,6 +7,7 @@ for a failed model call, so exception type and message are all the evidence ther
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from spantriage.model import Kind
@@ -45,7 +46,7 @@ def _status(codes: str) -> str:
     )
 
 
-_NAMED: Final = r"(tool|function) ((named?|called|with( the)? name) )?['\"`]?[\w.:/-]{1,80}['\"`]?"
+_NAMED: Final = r"(tool|function) ((named?|called|with( the)? name) )?['\"`]?(?!(was|is|are|could|call) )[\w.:/-]{1,80}['\"`]?"
 # Ordered: the first row one of whose patterns is found in "ExceptionType: message" names the failure.
 _TABLE: Final = (
     ("error", r"^\w*: ?(Error:\s*)?Code execution failed at line"),  # what follows are words of the code that the agent wrote
@@ -117,9 +118,10 @@ _OF_TOOLS: Final = frozenset({"cancelled", "unknown_tool", "invalid_arguments", 
 _OF_MODELS: Final = _NAMES - {"unknown_tool", "invalid_arguments", "permission_denied", "out_of_memory"}
 SIGNS: Final = frozenset({"ok", "error", "silent_failure", *_NAMES})
 _TRACEBACK: Final = "Traceback (most recent call last)"
-_READ: Final = 2_000  # characters of an error text that are looked at
+_READ: Final = 700  # characters of an error text that are looked at
 
 
+@lru_cache(maxsize=1_024)  # one failure is met again at every span that passes it on
 def name_failure(kind: Kind, error_type: str | None, message: str | None) -> str:
     """Name the failure that an exception type and message tell of; "error" when the table does not know it."""
     if error_type in CODE_ERRORS and kind in HOSTS:
@@ -165,7 +167,7 @@ _WRAPPED: Final = re.compile(r'^[\[{]\s*\{?\s*(?:"content"\s*:\s*\[\s*\{\s*)?(?:
 _NESTED: Final = re.compile(r'^\{\s*"(?:result|results|response|output|data)"\s*:\s*\{', re.IGNORECASE)
 # A head that begins like a failure but reports success or a count of none.
 _HARMLESS: Final = re.compile(
-    r"^(errors?|failures?|exceptions?)\s*(\(s\))?\s*(found|count)?\s*[:=]?\s*"
+    r"^(errors?|failures?|exceptions?)\s*(\(s\))?\s*(found|count)?\s*[:=(]?\s*"
     r"((0|null|none(?!\s+of\b))\b|\[\]|no(?=\s*($|[.,;!\n]|(errors?|failures?|exceptions?|problems?|issues?)\b)))"
     r"|^error(-| )free|^invalid (0|none)\b",
     re.IGNORECASE,
@@ -199,7 +201,7 @@ def read_result(text: str) -> str | None:
         head = head[1:]
     if not head.startswith(_PREFIXES) or _HARMLESS.match(head):
         return None
-    if _PROSE.match(head) and not _SAYS_SO.search(head[:120]):
+    if _PROSE.match(head) and not _SAYS_SO.search(head[:120].partition("\n")[0]):
         return None
     return _name_text(text)
 

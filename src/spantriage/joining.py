@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import orjson
@@ -116,8 +117,6 @@ def _digest(scope: str, call: ToolCall, task: str | None) -> int:
     said: str | bytes | None = call.arguments
     loaded = text.load(said)
     if loaded is not None:
-        try:
+        with suppress(TypeError):  # nested too deeply
             said = orjson.dumps(loaded, option=orjson.OPT_SORT_KEYS)
-        except TypeError:  # nested too deeply
-            pass
     return hash((scope, call.call_id, call.name, said, task))

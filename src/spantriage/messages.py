@@ -77,7 +77,7 @@ def read_tail(content: Content, tail: Tail) -> None:
         if not isinstance(message, Mapping):
             continue
         role = message.get("role")
-        if role in _ASSISTANT:
+        if type(role) is str and role in _ASSISTANT:
             unanswered = list(_calls(message))
             calls.update((call.call_id, call) for call in unanswered if call.call_id)
         elif role == "user" and content.task is None and (said := _text(message)):
@@ -141,10 +141,11 @@ def _results(message: Mapping[str, object]) -> Iterator[ToolResult]:
             found = next((part[key] for key in keys if part.get(key) is not None), None)
             yield _result(found, part.get("id") or part.get("tool_use_id") or part.get("call_id"), part.get("name"), part.get("is_error"))
     if message.get("role") in ("tool", "function", "tool-response"):
-        if not any(True for _ in _parts(message)) or message.get("tool_call_id"):
-            yield _result(_text(message) or message.get("content"), message.get("tool_call_id"), message.get("name"), message.get("is_error"))
+        call_id, name = message.get("tool_call_id"), message.get("name")
+        if call_id or not any(True for _ in _parts(message)):
+            yield _result(_text(message) or message.get("content"), call_id, name, message.get("is_error"))
         elif not any(part.get("type") in ("tool_call_response", "tool_result") for part in _parts(message)):
-            yield _result(_text(message), None, message.get("name"), None)
+            yield _result(_text(message), None, name, None)
 
 
 def _result(found: object, call_id: object, name: object, failed: object) -> ToolResult:

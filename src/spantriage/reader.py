@@ -7,6 +7,7 @@ cannot be read is skipped and listed with its line and reason, and holes in the 
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ _CHUNK: Final = 1 << 18
 _GZIP: Final = b"\x1f\x8b"
 _BLANK: Final = b" \t\r\n"
 _JOINTS: Final = " \t\r\n,[]\ufeff"  # what may stand around findings without being a loss
+_START: Final = re.compile(r'\{\s*"')  # never inside a JSON string, where the quote is escaped
 _NOTHING: Final = "no whole JSON object"
 _DECODER: Final = json.JSONDecoder(parse_constant=lambda _: None, strict=False)  # NaN and Infinity become null
 
@@ -180,20 +182,18 @@ class Reading:
     def _recover(self, line: bytes) -> Iterator[Finding]:
         """Every whole finding on a line that is not one; each stretch between them that holds something is skipped."""
         text = line.decode("utf-8", "replace")
-        effort = (1 << 20) + 4 * len(text)  # characters; bounds what a hostile line can cost
         told, at, why = 0, 0, _NOTHING
-        while effort > 0 and (start := text.find("{", at)) >= 0:
+        effort, attempt = (1 << 20) + 4 * len(text), 1_000 + len(text) // 1_000  # characters; bounds what a hostile line can cost
+        while effort > 0 and (match := _START.search(text, at)):
+            start = match.start()
             try:
                 value, at = _DECODER.raw_decode(text, start)
-            except json.JSONDecodeError as error:
-                at, effort = start + 1, effort - max(64, error.pos - start)
-                continue
-            except (ValueError, RecursionError):  # a number of thousands of digits; nested beyond reason
-                at, effort = start + 1, effort - (1 << 16)
+            except (ValueError, RecursionError) as error:  # no JSON; a number of thousands of digits; nested beyond reason
+                at, effort = start + 1, effort - attempt - (getattr(error, "pos", start) - start)
                 continue
             found = _validate(_mend(value))
             if isinstance(found, str):
-                why, effort = why if text[told:start].strip(_JOINTS) else found, effort - 256
+                why, effort = why if text[told:start].strip(_JOINTS) else found, effort - attempt
                 continue
             if text[told:start].strip(_JOINTS):
                 self._skip(why)

@@ -32,8 +32,7 @@ class Latency:
     def add(self, duration_ns: int) -> None:
         """Count one duration."""
         self.number += 1
-        if duration_ns > self.max_ns:
-            self.max_ns = duration_ns
+        self.max_ns = max(self.max_ns, duration_ns)
         shift = duration_ns.bit_length() - 4
         bucket = (shift << 4) + (duration_ns >> shift) if shift > 0 else duration_ns
         self.buckets[bucket] = self.buckets.get(bucket, 0) + 1

@@ -21,8 +21,8 @@ _VALUES: Final = re.compile(
 )
 _KEYED: Final = re.compile(
     r"""((?:api[_-]?key|access[_-]?key|secret(?:[_-]?key)?|passw(?:or)?d|passphrase|auth(?:orization)?|credentials?|"""
-    r"""(?:access|refresh|id|auth|bearer|session|csrf)[_-]?token|token|cookie|private[_-]?key)["']?\s{0,3}[:=]\s{0,3}["']?(?:bearer |basic )?)"""
-    r"""([^\s"',;}&]{4,4000})""",
+    r"""(?:access|refresh|id|auth|bearer|session|csrf)[_-]?token|token|cookie|private[_-]?key)"""
+    r"""["']?\s{0,3}[:=]\s{0,3}["']?(?:bearer |basic )?)([^\s"',;}&]{4,4000})""",
     re.IGNORECASE,
 )
 _BEARER: Final = re.compile(r"(\b(?:bearer|basic) )[A-Za-z0-9._~+/=-]{12,4000}", re.IGNORECASE)

@@ -18,7 +18,7 @@ from spantriage.config import Settings
 from spantriage.detectors import Detector
 from spantriage.engine import Engine, Judgement
 from spantriage.enrichment import Enriched
-from spantriage.joining import BARE, Joiner
+from spantriage.joining import BARE, LINKS, Joiner
 from spantriage.model import Step, Verdict
 from spantriage.record import Record
 from spantriage.run import Run
@@ -51,6 +51,14 @@ class LiveRun:
     judgement: Judgement | None = None  # None while something new has come since
     version: int = 0  # grows with each step
     bare: bool = True  # model calls and nothing else: the call of a program without a framework, in a trace of its own
+
+    def take_over(self, other: LiveRun) -> None:
+        """Take in a run that turned out to be a part of this one."""
+        self.run.join(other.run)
+        self.version += 1
+        self.judgement = None
+        self.given.update(other.given)
+        self.last_ns = max(self.last_ns, other.last_ns)
 
     def records(self) -> dict[str, Record]:
         """Each agent's record: as judged, or as far as it has come."""
@@ -94,22 +102,26 @@ class Runs:
             return
         dialects.read_content(step, span, own, live.run.history)
         live.bare = live.bare and is_root and step.kind in BARE
-        if live.bare:
-            live = self._join(live, step)
+        if live.bare or span.links:
+            live = self._join(live, step, span)
         self._add(live, step, enriched, is_root)
 
-    def _join(self, live: LiveRun, step: Step) -> LiveRun:
-        """The run of an earlier bare call that this one continues, with what is here already; else its own."""
-        key = self._joiner.key(step, bare=True)
-        leader = self.live.get(key)
-        if leader is None or leader is live:
-            return live
-        leader.run.join(live.run)
-        leader.version += 1
-        leader.given.update(live.given)
-        leader.last_ns = live.last_ns
-        self.live.pop(step.trace_id, None)
-        return leader
+    def _join(self, live: LiveRun, step: Step, span: ReadableSpan) -> LiveRun:
+        """The run that the step belongs to: an earlier bare call that this one continues, a trace that it links to, or its own."""
+        joiner = self._joiner
+        linked = [link.context.trace_id for link in span.links] if 0 < len(span.links) <= LINKS else []
+        before = {joiner.leader(trace_id) for trace_id in (step.trace_id, *linked)}
+        for trace_id in linked:
+            joiner.link(step.trace_id, trace_id)
+        leader = joiner.key(step, bare=True) if live.bare else joiner.leader(step.trace_id)
+        for key in sorted(before - {leader}):
+            moved = self.live.pop(key, None)
+            target = self.live.get(leader)
+            if moved is not None and target is None:
+                self.live[leader] = moved
+            elif moved is not None and target is not None:
+                target.take_over(moved)
+        return self.live.get(leader, live)
 
     def _run_of(self, trace_id: int, now_ns: int) -> LiveRun:
         trace_id = self._joiner.leader(trace_id)

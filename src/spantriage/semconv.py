@@ -62,13 +62,15 @@ RESULT: Final = ("gen_ai.tool.call.result", "tool_response")
 
 
 def fill(step: Step, attributes: Attributes) -> None:
-    """Scalars only; this runs on the agent's thread."""
+    """Kind, agent, and the scalars of that kind of step."""
     get = attributes.get
     operation = get("gen_ai.operation.name")
     step.kind = kind = OPERATIONS.get(operation, "other") if type(operation) is str else "other"
     agent = get("gen_ai.agent.name")
     if agent is not None:
         step.agent = text.name(agent)
+        if operation is None:
+            step.kind = "workflow"  # a step of an agent that the conventions have no name for
     if kind == "model":
         fill_model(step, attributes)
     elif kind == "tool":
@@ -84,8 +86,8 @@ def fill_model(step: Step, attributes: Attributes) -> None:
     """Model, provider, usage and finish reason of a model call."""
     get = attributes.get
     step.model = text.name(get("gen_ai.response.model") or get("gen_ai.request.model"))
-    provider = get("gen_ai.provider.name") or get("gen_ai.system")
-    step.provider = None if provider in FRAMEWORKS else text.name(provider)
+    provider = text.name(get("gen_ai.provider.name") or get("gen_ai.system"))
+    step.provider = None if provider in FRAMEWORKS else provider
     reasons = get("gen_ai.response.finish_reasons")
     if reasons is not None:
         step.finish = finish_reason(reasons)

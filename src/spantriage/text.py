@@ -8,7 +8,7 @@ from typing import Final
 
 import orjson
 
-__all__ = ["clip", "clean", "count", "digest", "load", "name", "number", "plain", "string"]
+__all__ = ["clean", "clip", "count", "digest", "load", "name", "number", "plain", "string"]
 
 LOAD_CAP: Final = 1 << 20  # bytes of JSON that are parsed; a larger text is opaque
 DIGEST_CAP: Final = 1 << 16

@@ -195,8 +195,9 @@ class Worker:
                     self._blame(sink, error, len(findings))
 
     def _blame(self, sink: Sink, error: Exception, lost: int) -> None:
-        name = type(sink).__module__.rpartition(".")[2]
-        self.counters[f"findings_dropped.{name}"] += lost
+        name = sink_name(sink)
+        if not hasattr(sink, "dropped"):  # a sink that keeps what it could not write counts for itself
+            self.counters[f"findings_dropped.{name}"] += lost
         self.counters[f"sink_errors.{name}"] += 1
         if self.counters[f"sink_errors.{name}"] == 1:
             LOG.warning("sink %s failed and will be asked again: %s", name, error)
@@ -225,7 +226,8 @@ class Worker:
             return False
         try:
             self._deliver()
-            return all([self._flush_sink(sink, (deadline - time.monotonic()) / len(self.sinks)) for sink in self.sinks])
+            flushed = [self._flush_sink(sink, (deadline - time.monotonic()) / len(self.sinks)) for sink in self.sinks]
+            return all(flushed)
         finally:
             self._out.release()
 
@@ -254,12 +256,23 @@ class Worker:
             "dropped.queue_full": dropped,
             "queued": queued,
             **{name: number for name, number in sorted(self.counters.items()) if name != "processed"},
+            **{f"findings_dropped.{sink_name(sink)}": lost for sink in self.sinks if (lost := getattr(sink, "dropped", 0))},
         }
 
     def add_sink(self, sink: Sink) -> None:
         """Feed one more sink from now on."""
         with self._out:
             self.sinks.append(sink)
+
+    def close_sinks(self, timeout_s: float) -> None:
+        """Let the sinks go; the last thing that happens to a worker."""
+        with self._out:
+            for sink in self.sinks:
+                try:
+                    sink.close(timeout_s / len(self.sinks))
+                except Exception as error:
+                    self._blame(sink, error, 0)
+            self.sinks.clear()
 
     def after_fork(self) -> None:
         """In a forked child: the parent owns what was queued and open; new locks now, a new thread with the next span."""
@@ -298,3 +311,8 @@ class Worker:
             self.close(self.settings.exit_s)
         except Exception:
             self.count("exit_errors")
+
+
+def sink_name(sink: Sink) -> str:
+    """The sink's scheme."""
+    return type(sink).__module__.rpartition(".")[2]

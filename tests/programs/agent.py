@@ -12,7 +12,8 @@ def run(tracer: trace.Tracer, name: str = "bot") -> None:
         with span("chat", "chat small", gen_ai__request__model="small") as chat:
             chat.set_attribute("gen_ai.usage.input_tokens", 100)
             chat.set_attribute("gen_ai.usage.output_tokens", 10)
-        with span("execute_tool", "execute_tool weather", gen_ai__tool__name="weather", gen_ai__tool__call__arguments='{"city": "Paris"}') as tool:
+        asked = {"gen_ai__tool__name": "weather", "gen_ai__tool__call__arguments": '{"city": "Paris"}'}
+        with span("execute_tool", "execute_tool weather", **asked) as tool:
             tool.set_attribute("gen_ai.tool.call.result", "Error: weather service unavailable (503)")
         for _ in range(3):
             with span("execute_tool", "execute_tool stock", gen_ai__tool__name="stock", gen_ai__tool__call__arguments="{}") as tool:

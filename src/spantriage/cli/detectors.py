@@ -80,14 +80,9 @@ def describe(detector: Detector) -> dict[str, object]:
 def page(detector: type[Detector]) -> str:
     """A detector's page in Markdown, made of its docstring and its fields."""
     made = detector()
-    lines = [
-        f"# {detector.code}",
-        "",
-        inspect.cleandoc(detector.__doc__ or ""),
-        "",
-        f"Category {detector.category}{f' / {detector.subcategory}' if detector.subcategory else ''}, "
-        f"{detector.kind}, severity {detector.severity}, score {detector.score}.",
-    ]
+    category = f"{detector.category} / {detector.subcategory}" if detector.subcategory else detector.category
+    facts = f"Category {category}, {detector.kind}, severity {detector.severity}, score {detector.score}."
+    lines = [f"# {detector.code}", "", inspect.cleandoc(detector.__doc__ or ""), "", facts]
     settings = [f"- `{f.name}` = `{getattr(made, f.name)!r}`: {_meaning(detector, f.name)}" for f in fields(made)]
     return "\n".join([*lines, *(["", "## Settings", *settings] if settings else [])])
 

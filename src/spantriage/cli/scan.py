@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -54,7 +55,7 @@ class Assume(StrEnum):
 
 def scan(
     paths: Annotated[list[Path], typer.Argument(help="Files or folders, plain or .gz/.xz/.zst.", show_default=False)],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write findings here, one JSON object a line; an old file is replaced.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write findings here, one JSON object a line; replaces a file.")] = None,
     kind: Annotated[str, typer.Option("--from", help="The format of the input; auto looks at each file.")] = "auto",
     form: Annotated[Format, typer.Option("--format", help="table for people, json for programs: one object a run.")] = Format.table,
     fail_on: Annotated[Severity | None, typer.Option("--fail-on", help="Exit 1 when a finding is at least this severe.")] = None,
@@ -67,6 +68,7 @@ def scan(
     engine = Engine(configure_detectors(load_settings(), all_detectors()))
     replay = Replay(engine, assume_failed=assume is Assume.failed)
     sink = None if out is None else _open(out)
+    gc.set_threshold(100_000, 50, 1_000)  # much is made and kept here; the defaults would look through it all the time
     worst = -1
     shown: list[Judged] = []
     with _progress(replay):
@@ -141,7 +143,8 @@ class Counts(ProgressColumn):
 def _progress(replay: Replay) -> Progress:
     """Shown on a terminal, on stderr, and gone at the end."""
     screen = console(stderr=True)
-    progress = Progress(SpinnerColumn(), Counts(replay), TimeElapsedColumn(), console=screen, transient=True, disable=not screen.is_terminal)
+    columns = (SpinnerColumn(), Counts(replay), TimeElapsedColumn())
+    progress = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
     progress.add_task("scan", total=None)
     return progress
 

@@ -18,9 +18,7 @@ __all__ = ["ANY_KIND", "Detector", "Example", "Tier", "all_detectors", "named"]
 
 Tier = Literal["inline", "worker", "run"]
 Example = tuple[Step, ...]
-ANY_KIND: Final[frozenset[Kind]] = frozenset(
-    ("workflow", "agent", "model", "tool", "retrieval", "guardrail", "setup", "event", "other")
-)
+ANY_KIND: Final[frozenset[Kind]] = frozenset(("workflow", "agent", "model", "tool", "retrieval", "guardrail", "setup", "event", "other"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +65,7 @@ class Detector:
         wasted_tokens: int | None = None,
     ) -> Verdict:
         """A verdict on `step`; whatever is not given is the detector's own."""
-        return Verdict(
-            self, step, summary, root_cause, actionable, reason, severity, score, tuple(evidence), agent, None, wasted_tokens
-        )
+        return Verdict(self, step, summary, root_cause, actionable, reason, severity, score, tuple(evidence), agent, None, wasted_tokens)
 
     @property
     def title(self) -> str:

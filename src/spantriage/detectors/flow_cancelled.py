@@ -39,6 +39,7 @@ class Cancelled(Detector):
     def conclude(self, run: RunState, settled: Settled) -> Iterator[Verdict]:
         """Speak once for each outermost cancelled span."""
         spoken: set[int] = set()
+        latest = _latest(settled)
         for step in settled.sequence:
             if step.sign == "cancelled" and not step.implied:
                 outermost = _outermost(step, settled)
@@ -46,7 +47,7 @@ class Cancelled(Detector):
                     continue
                 spoken.add(outermost.span_id)
                 after = f" after {outermost.duration_ns / 1e9:.1f} s"
-                severity: Severity = "info" if _went_on(outermost, settled) else "warning"
+                severity: Severity = "info" if latest.get(outermost.agent_span_id, -1) >= outermost.end_ns else "warning"
                 summary = f"{outermost.kind.capitalize()} {outermost.name} was cancelled{after}"
                 yield self.found(
                     outermost,
@@ -85,13 +86,13 @@ def _outermost(step: Step, settled: Settled) -> Step:
     return found
 
 
-def _went_on(step: Step, settled: Settled) -> bool:
-    """Whether the agent that the step belongs to did something else afterwards."""
-    return any(
-        other.start_ns >= step.end_ns and other.agent_span_id == step.agent_span_id and not other.failed and not other.implied
-        for other in settled.sequence
-        if other.kind in ("model", "tool")
-    )
+def _latest(settled: Settled) -> dict[int | None, int]:
+    """When each agent began its last call that went well: one cancelled before that was gone on without."""
+    latest: dict[int | None, int] = {}
+    for step in settled.sequence:
+        if step.kind in ("model", "tool") and not step.failed and not step.implied:
+            latest[step.agent_span_id] = step.start_ns
+    return latest
 
 
 def _abandoned(settled: Settled) -> tuple[Step, Step] | None:

@@ -68,7 +68,8 @@ class WorkflowViolation(Detector):
 
     ## Why it matters
     Each attempt costs a whole model call and throws away what the agent had written. After the last one the agent is
-    out, under a healthy span, and the team decides without it: that one is an error, those before are warnings.
+    out, under a healthy span, and the team decides without it: that one is an error, those before are warnings. Where
+    the model call or a server failed, the cause has a finding of its own, and this one is a degree less severe.
 
     ## What to do
     Say in the prompt when to use which of the workflow's tools, and list the ids that may be voted for in the tool's
@@ -156,9 +157,9 @@ class WorkflowViolation(Detector):
         reply.note = {**(reply.note or {}), "is_last_attempt": True}
         verdict.severity = "warning" if reason in OTHERS else "error"
         verdict.evidence = tuple(at.replies[-self.max_attempts :])
-        verdict.summary = (
-            f"Agent {reply.agent} is out after {len(at.replies)} attempts in round {at.note('round')}: it {self._words(reply, reason)}"
-        )
+        how = self._words(reply, "fatal_api_error" if reason in OTHERS else reason)
+        tries = "one attempt" if len(at.replies) == 1 else f"{len(at.replies)} attempts"
+        verdict.summary = f"Agent {reply.agent} is out after {tries} in round {at.note('round')}: it {how}"
         return verdict
 
     def _words(self, step: Step, reason: str) -> str:

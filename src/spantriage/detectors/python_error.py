@@ -144,11 +144,11 @@ def exception_of(step: Step) -> tuple[str | None, str]:
         return kind, said
     inner = _AGENT_CODE.sub("", said[:_READ])
     head, _, trace = inner.partition(_TRACEBACK)
-    raised = list(_RAISED.finditer(trace.replace("\\n", "\n"))) if not head.strip() else [m for m in (_RAISED.search(head),) if m]
-    if not raised:
+    raised = _RAISED.search(head) or next(reversed(list(_RAISED.finditer(trace.replace("\\n", "\n")))), None)
+    if raised is None:
         return kind or step.error_type, said
-    kind, words = raised[-1][1].rpartition(".")[2], raised[-1][2] or ""
-    if raised[-1][0].startswith(f"{raised[-1][1]}("):  # "RuntimeError('node b exploded')"
+    kind, words = raised[1].rpartition(".")[2], raised[2] or ""
+    if raised[0].startswith(f"{raised[1]}("):  # "RuntimeError('node b exploded')"
         words = words.strip("'\"").rpartition(")")[0].strip("'\"") or words
     return kind, words.rstrip('"}') or said
 

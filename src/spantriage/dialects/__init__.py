@@ -1,7 +1,7 @@
 """How each library spells the same facts. One file each: a table, a function for the scalars, one for the messages.
 
 A dialect is recognised by instrumentation scope first, by attributes second; one dialect speaks per span.
-`read` runs on the agent's thread and looks at scalars only; `read_content` runs on the worker.
+`read` looks at scalars only; `read_content` may parse JSON, within caps.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from spantriage import text
-from spantriage.history import History
 from spantriage.failures import is_failure, name_failure, read_result
+from spantriage.history import History
 from spantriage.model import Content, Span, Step
 
 __all__ = ["DIALECTS", "Attributes", "Dialect", "find", "read", "read_content", "settle", "speaks_agent"]

@@ -37,7 +37,7 @@ def speaks(attributes: Attributes, span_name: str) -> bool:
 
 
 def fill(step: Step, attributes: Attributes) -> None:
-    """Scalars only; this runs on the agent's thread."""
+    """Kind, agent, and the scalars of that kind of step."""
     get = attributes.get
     spelled = get("openinference.span.kind")
     step.kind = kind = KINDS.get(spelled, "other") if type(spelled) is str else "other"
@@ -84,7 +84,7 @@ def fill_model(step: Step, attributes: Attributes) -> None:
         step.cost_usd = text.number(get("llm.cost.total"))
     elif step.finish is None:
         parameters = get("llm.invocation_parameters")
-        step.streamed = type(parameters) is str and '"stream": true' in parameters[:4_000] or None
+        step.streamed = (type(parameters) is str and '"stream": true' in parameters[:4_000]) or None
 
 
 def fill_agent(step: Step, attributes: Attributes) -> None:

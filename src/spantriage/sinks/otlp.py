@@ -63,8 +63,8 @@ _ATTRIBUTES: Final = (
     ("triage.task", "task_name"),
     ("triage.wasted.usage", "wasted_tokens"),
     ("triage.wasted.cost_usd", "wasted_cost_usd"),
-    *((f"triage.{field}", field) for field in ("severity", "confidence", "kind", "subcategory", "primary", "withdrawn")),
-    *((f"triage.{field}", field) for field in ("root_cause", "actionable", "reason", "outcome", "source")),
+    *((f"triage.{field}", field) for field in ("severity", "kind", "subcategory", "root_cause", "actionable", "reason", "outcome")),
+    *((f"triage.{field}", field) for field in ("primary", "withdrawn")),
 )
 # Logfire replaces every text with "auth" in it by a note, so that a code would be lost that has it in its name.
 FOR_LOGFIRE: Final = {"model.authentication": "model.access_denied"}
@@ -76,15 +76,17 @@ def open(target: str = "") -> OtlpSink:  # noqa: A001  # what every sink calls i
 
 
 def attributes_of(finding: Finding, code: str | None = None) -> dict[str, Any]:
-    """The event's attributes; what is unknown is left out, except the agent, by which pages group."""
+    """The event's attributes; what is unknown or false is left out, except the agent, by which pages group."""
     code = str(_inert(code or finding.code))
     found: dict[str, Any] = {"gen_ai.evaluation.name": code}
     for name, field in _ATTRIBUTES:
         value = getattr(finding, field)
-        if value is not None:
+        if value is not None and value is not False:
             found[name] = _inert(value)
     found["gen_ai.evaluation.target"] = _inert(finding.agent or "unknown")
     found["gen_ai.evaluation.evaluator.source"] = orjson.dumps({"name": code, "arguments": None}).decode()
+    if finding.source != "live":
+        found["triage.source"] = _inert(finding.source)
     if finding.evidence:
         found["triage.evidence.spans"] = [evidence.span_id for evidence in finding.evidence]
     return found
@@ -187,6 +189,12 @@ class _Collector:
 
     def __init__(self, url: str, timeout_s: float) -> None:
         self._endpoint, self._timeout_s = _endpoint(url), timeout_s
+        # Loaded at once: at the end of the process, when the first finding may come, the SDK cannot make a resource any more.
+        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+        from opentelemetry.sdk._logs import LoggerProvider as SdkLoggerProvider
+        from opentelemetry.sdk.resources import Resource
+
+        self._make_exporter, self._make_provider, self._resource = OTLPLogExporter, SdkLoggerProvider, Resource.create()
         self._pid = 0
         self._exporter: OTLPLogExporter | None = None
         self._provider: LoggerProvider | None = None
@@ -195,11 +203,9 @@ class _Collector:
     def provider(self) -> LoggerProvider:
         """Made with the first event, when the program's resource is known, and anew in a forked child."""
         if self._provider is None or self._pid != os.getpid():
-            from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-            from opentelemetry.sdk._logs import LoggerProvider as SdkLoggerProvider
-
-            self._exporter = OTLPLogExporter(endpoint=self._endpoint, timeout=self._timeout_s)
-            provider = SdkLoggerProvider(getattr(trace.get_tracer_provider(), "resource", None), shutdown_on_exit=False)
+            self._exporter = self._make_exporter(endpoint=self._endpoint, timeout=self._timeout_s)
+            resource = getattr(trace.get_tracer_provider(), "resource", self._resource)
+            provider = self._make_provider(resource, shutdown_on_exit=False)
             provider.add_log_record_processor(self)  # type: ignore[arg-type]  # has its methods; importing the class costs time
             self._provider, self._pid = provider, os.getpid()
         return self._provider

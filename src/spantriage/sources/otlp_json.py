@@ -29,7 +29,7 @@ MAX_NS: Final = (1 << 64) - 1
 def spans_of(value: object, source: str | None = None) -> Iterator[RecordedSpan | str]:
     """The spans of one JSON value, and a sentence for each piece that is none."""
     for part in value if isinstance(value, list) else (value,):
-        if not isinstance(part, Mapping):
+        if not isinstance(part, dict):
             yield "not a JSON object"
             continue
         batches = _first(part, REQUEST)
@@ -45,19 +45,19 @@ def spans_of(value: object, source: str | None = None) -> Iterator[RecordedSpan 
 
 
 def _spans_of_batch(batch: object, source: str | None) -> Iterator[RecordedSpan | str]:
-    if not isinstance(batch, Mapping):
+    if not isinstance(batch, dict):
         yield "ResourceSpans is not an object"
         return
     found = batch.get("resource")
-    pairs = found.get("attributes") if isinstance(found, Mapping) else None
+    pairs = found.get("attributes") if isinstance(found, dict) else None
     resource = Resource(read_attributes(pairs)) if pairs else NO_RESOURCE
     groups = _first(batch, SCOPES) or ()
     if not isinstance(groups, (list, tuple)):
         yield "scopeSpans is not a list"
         return
     for group in groups:
-        spans = group.get("spans") if isinstance(group, Mapping) else ()
-        if not isinstance(group, Mapping) or not isinstance(spans or (), (list, tuple)):
+        spans = group.get("spans") if isinstance(group, dict) else ()
+        if not isinstance(group, dict) or not isinstance(spans or (), (list, tuple)):
             yield "ScopeSpans is not an object with a list of spans"
             continue
         scope = _scope(group.get("scope") or group.get("instrumentationLibrary"))
@@ -69,7 +69,7 @@ def _spans_of_batch(batch: object, source: str | None) -> Iterator[RecordedSpan 
 
 
 def _scope(found: object) -> Scope:
-    if not isinstance(found, Mapping):
+    if not isinstance(found, dict):
         return NO_SCOPE
     name, version = found.get("name"), found.get("version")
     return Scope(name if type(name) is str else "", version if type(version) is str else None)
@@ -88,7 +88,7 @@ def read_span(span: object, scope: Scope, resource: Resource, source: str | None
     parent_id = read_id(parent, 8) if parent else None
     name, status, events, links = get("name"), get("status"), get("events"), get("links")
     said, failed = NO_STATUS, False
-    if status and isinstance(status, Mapping):
+    if status and isinstance(status, dict):
         code, message = status.get("code"), status.get("message")
         failed = type(code) in (int, str) and code in FAILED
         said = Status(message) if message and type(message) is str else NO_STATUS
@@ -124,19 +124,19 @@ def read_attributes(pairs: object) -> dict[str, object]:
                 found[key] = raw
             elif type(key) is str:
                 found[key] = _value(kind, raw)
-    elif isinstance(pairs, Mapping):
+    elif isinstance(pairs, dict):
         found.update((key, value) for key, value in pairs.items() if type(key) is str)
     return found
 
 
 def _add_odd_pair(found: dict[str, object], pair: object) -> None:
-    if isinstance(pair, Mapping) and type(pair.get("key")) is str:
+    if isinstance(pair, dict) and type(pair.get("key")) is str:
         found[pair["key"]] = _any_value(pair.get("value"))
 
 
 def _any_value(value: object) -> object:
     """An AnyValue; a plain JSON value stands for itself, an empty object for none."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return value
     return next((_value(kind, raw) for kind, raw in value.items() if kind in KINDS), None)
 
@@ -180,12 +180,12 @@ def _bytes(raw: object) -> object:
 
 
 def _array(raw: object) -> object:
-    values = raw.get("values") if isinstance(raw, Mapping) else raw
+    values = raw.get("values") if isinstance(raw, dict) else raw
     return tuple([_any_value(value) for value in values]) if isinstance(values, (list, tuple)) else ()
 
 
 def _kvlist(raw: object) -> object:
-    return read_attributes(raw.get("values") if isinstance(raw, Mapping) else raw)
+    return read_attributes(raw.get("values") if isinstance(raw, dict) else raw)
 
 
 KINDS: Final[dict[str, Callable[[object], object]]] = {
@@ -216,7 +216,7 @@ def _time(value: object) -> int | None:
 
 
 def _event(event: object) -> Event | None:
-    if not isinstance(event, Mapping):
+    if not isinstance(event, dict):
         return None
     name = event.get("name")
     when = event.get("timeUnixNano") or event.get("time_unix_nano")
@@ -224,7 +224,7 @@ def _event(event: object) -> Event | None:
 
 
 def _link(link: object) -> Link | None:
-    if not isinstance(link, Mapping):
+    if not isinstance(link, dict):
         return None
     trace_id = read_id(link.get("traceId") or link.get("trace_id"), 16)
     span_id = read_id(link.get("spanId") or link.get("span_id"), 8)
