@@ -84,9 +84,9 @@ def _pipeline() -> Iterator[Check]:
     attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "probe", "gen_ai.tool.call.result": "Error: probe"}
     provider.get_tracer("spantriage.doctor").start_span("execute_tool probe", attributes=attributes).end()
     provider.force_flush()
-    codes = [list((span.attributes or {}).get("triage.codes") or ()) for span in exporter.get_finished_spans()]  # type: ignore[call-overload]  # a list of ours
+    shown = str([(span.attributes or {}).get("triage.codes") for span in exporter.get_finished_spans()])
     accounts = triage.status()["self"]
     triage.detach()
     provider.shutdown()
-    yield "a span sent through", codes == [["tool.silent_failure"]], f"exported with triage.codes={codes}"
+    yield "a span sent through", shown == "[['tool.silent_failure']]", f"exported with triage.codes={shown}"
     yield "accounts", accounts["received"] == 1, ", ".join(f"{name}={number}" for name, number in accounts.items())
