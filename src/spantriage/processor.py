@@ -19,6 +19,7 @@ from spantriage.config import Settings, configure_detectors, load_settings
 from spantriage.detectors import all_detectors
 from spantriage.dialects import speaks_agent
 from spantriage.enrichment import Enriched
+from spantriage.runs import Between
 from spantriage.worker import Worker
 
 if TYPE_CHECKING:
@@ -83,12 +84,14 @@ class TriageProcessor(SpanProcessor):
             self._excuse("on_end")
 
     def _end_other(self, span: ReadableSpan, own: dict[str, Any]) -> None:
-        """A span of nobody's that lies between an agent's spans, or is the root above them."""
-        parent = span.parent
+        """A span of nobody's that is the root above an agent's spans, or lies between them: of that only its place is kept."""
+        parent = span._parent
+        if parent is not None and not parent.is_remote:
+            self.worker.put((Between(span._context, parent), _NONE, None, False))  # type: ignore[arg-type]  # it has a context
+            return
         enriched = None
-        if self.enriches and (parent is None or parent.is_remote):
-            enriched = Enriched(own, self.worker)
-            span._attributes = enriched
+        if self.enriches:
+            span._attributes = enriched = Enriched(own, self.worker)
         self.worker.put((span, own, enriched, False))
 
     def shutdown(self) -> None:

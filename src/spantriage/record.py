@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from spantriage.latency import Latency
 from spantriage.model import Step, Verdict
+from spantriage.redact import redact
+from spantriage.text import clean, clip
 
-__all__ = ["Latency", "Record"]
+__all__ = ["Record"]
 
-_TIMED: Final = ("model", "tool", "agent")
+NAME_CAP: Final = 80
+PREVIEW_CAP: Final = 500
+LISTED: Final = 1_000  # entries of each list
 CHARS_LOST_FLAG: Final = 5_000
 RETRIES_FLAG: Final = 2
 # An attempt is counted when it is followed by another; that a call failed counts at once.
@@ -19,41 +24,6 @@ FAILED_CALLS: Final = frozenset(("api_error", "fatal_api_error"))
 WORKFLOW_ERRORS: Final = frozenset(
     ("vote_no_answers", "vote_and_answer", "invalid_vote_id", "answer_limit", "answer_novelty", "answer_duplicate")
 )
-
-
-@dataclass(slots=True)
-class Latency:
-    """Durations in 8 buckets per power of two: percentiles within 9 % whatever the order, in constant memory."""
-
-    buckets: dict[int, int] = field(default_factory=dict)
-    number: int = 0
-    max_ns: int = 0
-
-    def add(self, duration_ns: int) -> None:
-        """Count one duration."""
-        self.number += 1
-        self.max_ns = max(self.max_ns, duration_ns)
-        shift = duration_ns.bit_length() - 4
-        bucket = (shift << 4) + (duration_ns >> shift) if shift > 0 else duration_ns
-        self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
-
-    def merge(self, other: Latency) -> None:
-        """Add another's durations."""
-        self.number += other.number
-        self.max_ns = max(self.max_ns, other.max_ns)
-        for bucket, number in other.buckets.items():
-            self.buckets[bucket] = self.buckets.get(bucket, 0) + number
-
-    def quantile(self, q: float) -> int | None:
-        """The duration in ns below which a share `q` of them lies; None without any."""
-        rank, passed = q * self.number, 0
-        for bucket in sorted(self.buckets):
-            passed += self.buckets[bucket]
-            if passed >= rank:
-                shift = max(0, (bucket >> 4))
-                value = bucket if bucket < 16 else ((bucket & 15) << shift) + (1 << shift >> 1)
-                return min(value, self.max_ns)
-        return None
 
 
 @dataclass(slots=True)
@@ -167,7 +137,7 @@ class Record:
         if code == "loop.error_retry":
             self.retries += 1
         if code == "tool.unknown" and verdict.reason:
-            self.unknown_tools += [tool for tool in verdict.reason.split(", ") if tool not in self.unknown_tools]
+            self._add_unknown(clean(redact(clip(tool, NAME_CAP))) for tool in verdict.reason.split(", "))
         if verdict.wasted_tokens is not None:
             self.wasted_tokens = (self.wasted_tokens or 0) + verdict.wasted_tokens
         if verdict.wasted_cost_usd is not None:
@@ -188,15 +158,15 @@ class Record:
             "max_attempts": note.get("max_attempts"),
             "reason": reason,
             "tool_calls": note.get("tool_calls", []),
-            "error_message": note.get("error_message") or verdict.summary,
-            "buffer_preview": note.get("buffer_preview"),
+            "error_message": _safe(note.get("error_message") or verdict.summary),
+            "buffer_preview": _safe(note.get("buffer_preview")),
             "buffer_chars": chars if type(chars) is int else 0,
             "timestamp": verdict.step.end_ns / 1e9,
         }
         is_last = bool(note.get("is_last_attempt"))
         self.exhausted += is_last
         if not is_last or reason in FAILED_CALLS:
-            self.enforcement_attempts.append(attempt)
+            self.enforcement_attempts = [*self.enforcement_attempts[1 - LISTED :], attempt]
             self.total_buffer_chars_lost += chars if type(chars) is int else 0
         if reason in WORKFLOW_ERRORS and reason not in self.workflow_errors:
             self.workflow_errors.append(reason)
@@ -218,9 +188,14 @@ class Record:
             self.findings[code] = self.findings.get(code, 0) + number
         for kind, latency in other.latency.items():
             self.latency.setdefault(kind, Latency()).merge(latency)
-        self.unknown_tools += [tool for tool in other.unknown_tools if tool not in self.unknown_tools]
+        self._add_unknown(other.unknown_tools)
         self.workflow_errors += [word for word in other.workflow_errors if word not in self.workflow_errors]
-        self.enforcement_attempts += other.enforcement_attempts
+        self.enforcement_attempts = (self.enforcement_attempts + other.enforcement_attempts)[-LISTED:]
+
+    def _add_unknown(self, tools: Iterable[str]) -> None:
+        for tool in tools:
+            if tool not in self.unknown_tools and len(self.unknown_tools) < LISTED:
+                self.unknown_tools.append(tool)
 
     @property
     def by_round(self) -> dict[str, dict[str, object]]:
@@ -291,6 +266,11 @@ class Record:
             "findings": dict(sorted(self.findings.items())),
             "red_flags": self.red_flags,
         }
+
+
+def _safe(said: object) -> str | None:
+    """Agent text without credentials and control characters."""
+    return clean(redact(clip(said, PREVIEW_CAP))) if type(said) is str else None
 
 
 _COUNTS: Final = (

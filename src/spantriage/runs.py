@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanContext, StatusCode
 
 from spantriage import dialects, text
 from spantriage.config import Settings
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from spantriage.finding import Finding
 
-__all__ = ["LiveRun", "Runs"]
+__all__ = ["Between", "LiveRun", "Runs"]
 
 SECOND_NS: Final = 1_000_000_000
 KEPT_SETTLED: Final = 500  # judged runs that wait for late spans
@@ -38,6 +38,13 @@ LINGER_S: Final = 10.0  # how long they wait
 MAX_AGENTS: Final = 2_000  # names kept in the totals of finished runs
 WITHDRAWN: Final = "withdrawn"
 TEXT_CAP: Final = 1_000  # characters kept of arguments and results once they are read
+
+
+class Between(NamedTuple):
+    """What is kept of a span of nobody's that lies between an agent's: its place, and not the three kilobytes of it."""
+
+    context: SpanContext
+    parent: SpanContext
 
 
 @dataclass(slots=True)
@@ -79,9 +86,9 @@ class Runs:
         self._joiner = Joiner(settings.max_runs)
         self.open_agents: OrderedDict[int, tuple[int, str]] = OrderedDict()  # span id -> trace id and name; written where spans start
 
-    def take(self, span: ReadableSpan, own: dict[str, Any], enriched: Enriched | None, is_agents: bool, now_ns: int) -> None:
+    def take(self, span: ReadableSpan | Between, own: dict[str, Any], enriched: Enriched | None, is_agents: bool, now_ns: int) -> None:
         """Take in an ended span: read it, judge it as far as can be now, put the verdict where the span shows it."""
-        context, parent, scope = span.context, span.parent, span.instrumentation_scope
+        context, parent = span.context, span.parent
         if context is None:
             return
         self.open_agents.pop(context.span_id, None)
@@ -90,10 +97,10 @@ class Runs:
         live.run.root_ended = live.run.root_ended or is_root
         live.last_ns = now_ns
         step = None
-        if is_agents:
-            failed = span.status.status_code is StatusCode.ERROR
+        if is_agents and not isinstance(span, Between):
+            scope, failed = span.instrumentation_scope, span.status.status_code is StatusCode.ERROR
             step = dialects.read(span, own, "" if scope is None else scope.name, failed)
-        if step is None:
+        if step is None or isinstance(span, Between):
             above = None if parent is None else parent.span_id
             live.run.pass_through(context.span_id, above)
             live.early.pass_through(context.span_id, above)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spantriage.config import Settings
 from spantriage.detectors import Detector
 from spantriage.enrichment import Enriched
-from spantriage.runs import Runs
+from spantriage.runs import Between, Runs
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -36,7 +36,7 @@ OPEN: Final = 50_000  # open agent spans remembered
 TRACES: Final = 50_000  # trace ids remembered as an agent's
 
 # The span, its own attributes, where its verdict goes (None: nowhere), whether it is an agent's.
-Entry = tuple["ReadableSpan", dict[str, Any], Enriched | None, bool]
+Entry = tuple["ReadableSpan | Between", dict[str, Any], Enriched | None, bool]
 
 
 class Worker:

@@ -52,12 +52,7 @@ def speaks_agent(scope: str, attributes: Attributes) -> bool:
     """Say, as a span starts, whether it will be an agent's: its scope is claimed, or a telling attribute is there."""
     if scope not in _BY_SCOPE:
         _claim(scope)
-    if _BY_SCOPE.get(scope) is not None:
-        return True
-    for key in _PROBES:  # a few look-ups; isdisjoint would go through all attributes of the span
-        if key in attributes:
-            return True
-    return False
+    return _BY_SCOPE.get(scope) is not None or not _PROBES.isdisjoint(attributes)
 
 
 def read(span: Span, attributes: Attributes, scope: str, failed: bool) -> Step | None:
@@ -155,6 +150,6 @@ def _discover() -> tuple[Dialect, ...]:
 
 
 DIALECTS: Final = _discover()
-_PROBES: Final = tuple(sorted({key for dialect in DIALECTS for key in dialect.probes}))
+_PROBES: Final = frozenset(key for dialect in DIALECTS for key in dialect.probes)
 _BY_NAME: Final = {dialect.name: dialect for dialect in DIALECTS}
 _BY_SCOPE: Final[dict[str, Dialect | None]] = {}
