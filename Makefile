@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check cover bench goldens clean
+RELYING := tests/contract tests/test_attachment.py tests/test_enrichment.py tests/test_exporter.py tests/test_processor.py
+PIP = $(BIN)/python -m pip --python $(@D) install --quiet --disable-pip-version-check
+
+.PHONY: demo test check contract cover bench goldens clean
 
 demo: $(STAMP)
 	$(BIN)/spantriage demo
@@ -18,12 +21,18 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# What we rely on in OpenTelemetry and Logfire is not all public: it is tried on the newest and on the oldest of both.
+contract: .venv-newest/.installed .venv-oldest/.installed .venv-oldest-logfire/.installed
+	.venv-newest/bin/python -m pytest -q $(RELYING)
+	.venv-oldest/bin/python -m pytest -q $(RELYING)
+	.venv-oldest-logfire/bin/python -m pytest -q tests/contract -k logfire
+
 bench: $(STAMP)
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/scan.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "spantriage needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)")'
@@ -31,3 +40,21 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,logfire]' --group dev
 	touch $(STAMP)
+
+# The newest Logfire asks for newer certificates than some package indexes have, hence --no-deps.
+.venv-newest/.installed: $(STAMP)
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(PIP) --editable '.[logfire]' --group contract opentelemetry-configuration
+	$(PIP) --upgrade --no-deps logfire logfire-sdk
+	touch $@
+
+.venv-oldest/.installed: $(STAMP)
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(PIP) --editable . --group contract opentelemetry-sdk==1.38.0 opentelemetry-exporter-otlp-proto-http==1.38.0 \
+		opentelemetry-distro==0.59b0 pydantic==2.11.0 orjson==3.10.15
+	touch $@
+
+.venv-oldest-logfire/.installed: $(STAMP)
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(PIP) --editable . --group contract logfire==5.0.0 opentelemetry-sdk==1.39.0 opentelemetry-exporter-otlp-proto-http==1.39.0
+	touch $@

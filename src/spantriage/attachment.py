@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, SynchronousMultiSpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from spantriage import __version__
 from spantriage.config import load_settings
@@ -26,9 +28,10 @@ LOG: Final = logging.getLogger("spantriage")
 class Triage:
     """The handle of an attached processor."""
 
-    def __init__(self, processor: TriageProcessor) -> None:
+    def __init__(self, processor: TriageProcessor, *, yields: bool = False) -> None:
         self.processor = processor
-        self.strategy = "waiting"  # then "replace" (verdicts on spans), "observe" (findings only) or "detached"
+        self.strategy = "waiting"  # then "replace" (verdicts on spans), "observe" (findings only), "yielded" or "detached"
+        processor.yields = yields  # to one of ours that was asked for with settings of its own
         self._homes: list[Any] = []  # groups of processors that we are in
 
     def on_finding(self, callback: Callable[[Finding], object]) -> None:
@@ -43,7 +46,7 @@ class Triage:
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Judge the runs whose root has ended and deliver every finding; False when that took too long."""
-        return self.processor.force_flush(int(timeout_s * 1000))
+        return self.processor.worker.flush(timeout_s)
 
     def detach(self) -> None:
         """Take the processor out again, after a last flush."""
@@ -57,6 +60,9 @@ class Triage:
 
     def settle_in(self, provider: object) -> bool:
         """Put the processor first in `provider`; False when that is none that we know how to enter."""
+        if self.processor.yields and has_another(provider, self.processor):
+            self.strategy = "yielded"
+            return True
         home, first = place(provider, self.processor)
         if home is None:
             return False
@@ -94,9 +100,7 @@ def place(provider: object, processor: SpanProcessor) -> tuple[object, bool]:
     Logfire hides an SDK provider behind a proxy, and its exporters behind wrappers that hand on a copy of the span:
     only a processor inside that group shares that copy with them.
     """
-    while not hasattr(provider, "_active_span_processor") and hasattr(provider, "provider"):
-        provider = provider.provider
-    group: object = getattr(provider, "_active_span_processor", None)
+    provider, group = unwrap(provider)
     if group is None:
         return None, False
     home = group_below(group)
@@ -109,6 +113,20 @@ def place(provider: object, processor: SpanProcessor) -> tuple[object, bool]:
         if processor not in home._span_processors:
             home._span_processors = (processor, *home._span_processors)
     return home, True
+
+
+def has_another(provider: object, processor: SpanProcessor) -> bool:
+    """Say whether a processor of ours other than this one is at work in `provider`."""
+    _, group = unwrap(provider)
+    found = getattr(group_below(group), "_span_processors", ())
+    return any(isinstance(other, TriageProcessor) and other is not processor for other in found)
+
+
+def unwrap(provider: object) -> tuple[object, object]:
+    """The SDK's provider behind a proxy, and its group of processors; None where it has none."""
+    while not hasattr(provider, "_active_span_processor") and hasattr(provider, "provider"):
+        provider = provider.provider
+    return provider, getattr(provider, "_active_span_processor", None)
 
 
 def group_below(group: object) -> object:
@@ -136,7 +154,7 @@ def probe() -> bool:
             self.seen = bool((span.attributes or {}).get("triage.probe"))
 
     reads = Reads()
-    provider = TracerProvider(shutdown_on_exit=False)
+    provider = TracerProvider(sampler=ALWAYS_ON, resource=Resource.get_empty(), shutdown_on_exit=False)
     provider.add_span_processor(Writes())
     provider.add_span_processor(reads)
     try:

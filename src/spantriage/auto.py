@@ -1,4 +1,7 @@
-"""`import spantriage.auto` watches the agents of this program. Quiet where it finds nothing to watch; safe to repeat."""
+"""`import spantriage.auto` watches the agents of this program. Quiet where it finds nothing to watch; safe to repeat.
+
+Where the program has put in a processor of ours itself, with settings of its own, that one does the work.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import logging
 import os
 from typing import Final
 
-from spantriage.attachment import Triage, attach, enter
-from spantriage.config import SWITCH
+from spantriage.attachment import Triage, enter, watch_provider
+from spantriage.config import SWITCH, load_settings
+from spantriage.processor import TriageProcessor
 
 __all__ = ["TRIAGE", "attach_after_instrument"]
 
@@ -18,7 +22,9 @@ def _attach() -> Triage | None:
     if SWITCH.get(os.environ.get("SPANTRIAGE_DISABLED", "").lower(), False):
         return None
     try:
-        return attach()
+        triage = Triage(TriageProcessor(settings=load_settings()), yields=True)
+        watch_provider(triage)
+        return triage
     except Exception:  # an import must not break the program; the reason is told once
         LOG.warning("spantriage is off", exc_info=True)
         return None

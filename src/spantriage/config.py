@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from spantriage.errors import ConfigError
 
@@ -53,7 +53,7 @@ def load_settings(given: Mapping[str, object] | None = None, *, folder: Path | N
     """Put the settings together. Raises ConfigError naming the setting and where it was read."""
     settings = Settings()
     for origin, values in (
-        ("pyproject.toml", _project(folder or Path.cwd())),
+        ("pyproject.toml", _project(folder)),
         ("environment", _environment(os.environ)),
         ("argument", {k: v for k, v in (given or {}).items() if v is not None}),
     ):
@@ -73,24 +73,43 @@ def configure_detectors(settings: Settings, known: Iterable[type[Detector]]) -> 
         names = {detector.code, detector.code.partition(".")[0]}
         if (settings.select and not names & {*settings.select}) or names & {*settings.ignore}:
             continue
-        values = dict(settings.detectors.get(detector.code, {}))
-        unknown = values.keys() - {f.name for f in fields(detector)}
-        if unknown:
-            raise ConfigError(f"detector {detector.code} has no setting {min(unknown)!r}")
-        chosen.append(detector(**values))
+        chosen.append(_configure(detector, settings.detectors.get(detector.code, {})))
     return tuple(chosen)
 
 
-def _project(folder: Path) -> dict[str, object]:
-    for place in (folder, *folder.parents):
-        path = place / "pyproject.toml"
+def _configure(detector: type[Detector], values: object) -> Detector:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"settings of detector {detector.code} cannot be {values!r}; they are a table")
+    standard = detector()
+    unknown = values.keys() - {f.name for f in fields(detector)}
+    if unknown:
+        raise ConfigError(f"detector {detector.code} has no setting {min(unknown)!r}")
+    read: dict[str, Any] = {}
+    for name, value in values.items():
+        default = getattr(standard, name)
         try:
-            with path.open("rb") as file:
-                found = tomllib.load(file).get("tool", {}).get("spantriage", {})
+            read[name] = _convert(default, value)
+        except (TypeError, ValueError):
+            kind = type(default).__name__
+            raise ConfigError(f"setting {name!r} of detector {detector.code} cannot be {value!r}; it is of the kind {kind}") from None
+    return detector(**read)
+
+
+def _project(folder: Path | None) -> dict[str, object]:
+    try:
+        folder = folder or Path.cwd()
+    except OSError:  # it was deleted under us
+        return {}
+    for place in (folder, *folder.parents):
+        try:
+            with (place / "pyproject.toml").open("rb") as file:
+                found: object = tomllib.load(file)
         except FileNotFoundError:
             continue
-        except (OSError, tomllib.TOMLDecodeError):
+        except (OSError, ValueError, RecursionError):
             return {}  # a broken project file is its owner's business; the program must still run
+        for name in ("tool", "spantriage"):
+            found = found.get(name) if isinstance(found, dict) else None
         return found if isinstance(found, dict) else {}
     return {}
 
@@ -124,7 +143,7 @@ def _convert(default: object, value: object) -> object:
         if isinstance(value, bool):
             raise TypeError
         found = type(default)(str(value))
-        if not 0 <= found < 1e12:
+        if not (1 if isinstance(default, int) else 0) <= found < 1e12:
             raise ValueError
         return found
     if isinstance(default, tuple):

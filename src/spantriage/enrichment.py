@@ -6,8 +6,12 @@ on the one where the span ended. No name contains a word that Logfire scrubs (se
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.attributes import BoundedAttributes
 
 from spantriage.cause import RANK, score_of, severity_of
 from spantriage.model import CODES_KEY, Verdict
@@ -21,34 +25,53 @@ __all__ = ["Enriched", "describe", "describe_record"]
 RECORD: Final = "triage.agent."
 
 
-class Enriched(Mapping[str, Any]):
-    """A span's attributes with ours behind them. Stands in for the mapping that all processors after us share."""
+class Enriched(BoundedAttributes):
+    """A span's attributes with ours behind them. Stands in for the mapping that all processors after us share.
 
-    __slots__ = ("__weakref__", "_found", "_own", "_worker")
+    It is of the SDK's own class because the SDK asks that one how many attributes a span has lost to its limit, and
+    because other processors write into it with that class's methods.
+    """
 
-    def __init__(self, own: dict[str, Any], worker: Worker) -> None:
-        self._own = own
-        self._worker: Worker | None = worker
-        self._found: tuple[list[Verdict], Record | None] | None = None
+    __slots__ = ("_found", "_waits", "_worker")
+    maxlen = None
+    max_value_len = None
+    dropped = 0
+    _immutable = True
+    _extended_attributes = False  # asked for by older SDKs
+    _lock = threading.Lock()  # for writers among other processors, of whom there is at most one or two
+
+    def __init__(self, own: dict[str, Any], worker: Worker, dropped: int = 0) -> None:  # no super(): it would copy and clean all
+        self._dict = own
+        self._worker = worker
+        self._waits = True
+        self._found: dict[str, Any] | None = None
+        if dropped:
+            self.dropped = dropped
 
     def show(self, verdicts: list[Verdict], record: Record | None) -> None:
         """Say what is to be seen on the span; too late once somebody has read it."""
-        if self._worker is not None and (verdicts or record is not None):
-            self._found = (verdicts, record)
+        if self._waits and (verdicts or record is not None):
+            self._found = describe(verdicts, record)  # at once: both go on changing
 
     def release(self) -> None:
         """Wait for nothing more: the span was looked at, or was dropped from a full queue."""
-        self._worker = None
+        self._waits = False
+
+    def copy(self) -> dict[str, Any]:
+        """A plain dict with the same content."""
+        return dict(self._all())
 
     def _all(self) -> dict[str, Any]:
-        if self._worker is not None:
-            self._worker.catch_up()
-            self._worker = None
-        found = self._found
-        if found is not None:
-            self._own = {**self._own, **describe(*found)}
-            self._found = None
-        return self._own
+        try:
+            if self._waits:
+                self._worker.catch_up()
+            found = self._found
+            if found is not None:
+                self._dict = {**self._dict, **found}
+        except Exception:  # an exporter must get its span, whatever we do
+            self._worker.count("enrich_errors")
+        self._waits, self._found = False, None
+        return self._dict
 
     def __getitem__(self, key: str) -> Any:
         return self._all()[key]
@@ -64,6 +87,11 @@ class Enriched(Mapping[str, Any]):
 
     def __bool__(self) -> bool:
         return True  # asked by ReadableSpan.attributes, which must not count as reading
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BoundedAttributes:
+        copied = BoundedAttributes()
+        copied._dict, copied.dropped = deepcopy(self._all(), memo), self.dropped
+        return copied
 
     def __repr__(self) -> str:
         return repr(self._all())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -13,6 +14,7 @@ from spantriage.config import configure_detectors, load_settings
 from spantriage.detectors import all_detectors
 from spantriage.dialects import speaks_agent
 from spantriage.enrichment import Enriched
+from spantriage.processor import FLUSH_S
 from spantriage.worker import Worker
 
 if TYPE_CHECKING:
@@ -49,42 +51,50 @@ class TriageExporter(SpanExporter):
         if self._inner is None:
             self._watch(spans)
             return SpanExportResult.SUCCESS
-        return self._inner.export(self._enrich(spans))
-
-    def _enrich(self, spans: Sequence[ReadableSpan]) -> Sequence[ReadableSpan]:
         worker = self._worker
-        if worker is None:
-            return spans
-        try:
-            seen = [(span, queue(span, worker)) for span in spans]
-            return [span if enriched is None else copy_with(span, enriched) for span, enriched in seen]
-        except Exception:
-            worker.count("hook_errors")
-            LOG.warning("a batch is exported without verdicts", exc_info=True)
-            return spans
+        return self._inner.export(spans if worker is None else [enrich(span, worker) for span in spans])
 
     def _watch(self, spans: Sequence[ReadableSpan]) -> None:
         """The processor could not settle in: look at what is exported."""
         triage = self._triage
         if triage is None or triage.strategy not in ("waiting", "observe"):
             return
-        try:
-            for span in spans:
-                queue(span, triage.processor.worker)
-        except Exception:
-            triage.processor.worker.count("hook_errors")
+        for span in spans:
+            enrich(span, triage.processor.worker)
 
     def shutdown(self) -> None:
         """Deliver what is there and shut the inner exporter down."""
-        if self._worker is not None:
-            self._worker.close(self._worker.settings.exit_s)
+        worker = self._worker
+        if worker is not None:
+            try:
+                worker.close(worker.settings.exit_s)
+            except Exception:
+                worker.count("hook_errors")
         if self._inner is not None:
             self._inner.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Deliver every finding known so far, and flush the inner exporter."""
-        done = self._worker is None or self._worker.flush(timeout_millis / 1000)
+        """Deliver every finding known so far, for at most half of the time, and flush the inner exporter."""
+        worker, done = self._worker, True
+        if worker is not None:
+            try:
+                done = worker.flush(min(FLUSH_S, timeout_millis / 2_000))
+            except Exception:
+                worker.count("hook_errors")
+                done = False
         return (self._inner is None or self._inner.force_flush(timeout_millis)) and done
+
+
+def enrich(span: ReadableSpan, worker: Worker) -> ReadableSpan:
+    """A copy that will show the verdict; the span itself where there is none to show, or where we fail."""
+    try:
+        enriched = queue(span, worker)
+        return span if enriched is None else copy_with(span, enriched)
+    except Exception:
+        worker.count("hook_errors")
+        if worker.counters["hook_errors"] == 1:
+            LOG.warning("a span is exported without its verdict", exc_info=True)
+        return span
 
 
 def queue(span: ReadableSpan, worker: Worker) -> Enriched | None:
@@ -97,24 +107,13 @@ def queue(span: ReadableSpan, worker: Worker) -> Enriched | None:
     is_agents = speaks_agent("" if scope is None else scope.name, own)
     if not is_agents and context.trace_id not in worker.traces:
         return None
-    enriched = Enriched(own, worker)
+    enriched = Enriched(own, worker, span.dropped_attributes)
     worker.put((span, own, enriched, is_agents))
     return enriched
 
 
-def copy_with(span: ReadableSpan, attributes: Mapping[str, Any]) -> ReadableSpan:
+def copy_with(span: ReadableSpan, attributes: Enriched) -> ReadableSpan:
     """The same span with other attributes."""
-    return ReadableSpan(
-        name=span.name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
-        attributes=dict(attributes),
-        events=span.events,
-        links=span.links,
-        kind=span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
-    )
+    copied = copy(span)
+    copied._attributes = attributes
+    return copied

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakMethod
 
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace import Span as SdkSpan
@@ -19,7 +18,6 @@ from spantriage.config import Settings, configure_detectors, load_settings
 from spantriage.detectors import all_detectors
 from spantriage.dialects import speaks_agent
 from spantriage.enrichment import Enriched
-from spantriage.runs import Between
 from spantriage.worker import Worker
 
 if TYPE_CHECKING:
@@ -29,6 +27,7 @@ __all__ = ["TriageProcessor"]
 
 LOG: Final = logging.getLogger("spantriage")
 AGENT_KEY: Final = "gen_ai.agent.name"
+FLUSH_S: Final = 5.0
 _NONE: Final[dict[str, Any]] = {}
 
 
@@ -44,9 +43,7 @@ class TriageProcessor(SpanProcessor):
         self.settings = settings or load_settings(given)
         self.worker = Worker(self.settings, configure_detectors(self.settings, all_detectors()), sinks)
         self.enriches = self.settings.enrich
-        if hasattr(os, "register_at_fork"):
-            reinit = WeakMethod(self._after_fork)
-            os.register_at_fork(after_in_child=lambda: (method := reinit()) and method())
+        self.yields = False  # to another processor of ours that comes before it
 
     def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
         """Remember which agents are at work, so that what ends below them has a name before they end."""
@@ -62,36 +59,49 @@ class TriageProcessor(SpanProcessor):
         try:
             # Private attributes of ReadableSpan: their public properties cost more than all the rest of this method.
             held: Any = span._attributes
-            own = getattr(held, "_dict", held)
-            scope = span._instrumentation_scope
             worker = self.worker
-            if type(own) is not dict:
-                if isinstance(held, Enriched):
-                    worker.count("duplicate")  # the processor was added twice
-                    return
-                own = dict(own or _NONE)  # somebody else's mapping, or none
+            if type(held) is BoundedAttributes:
+                own = held._dict
+            elif type(held) is dict:
+                own = held  # Logfire's copy of the span
+            elif type(held) is Enriched:
+                self._end_again(span, held)
+                return
+            else:
+                own = dict(held or _NONE)  # somebody else's mapping, or none
+            scope = span._instrumentation_scope
             if not speaks_agent("" if scope is None else scope.name, own):
-                context = span._context
-                if worker.traces and context is not None and context.trace_id in worker.traces:
+                context, traces = span._context, worker.traces
+                if traces and context is not None and context.trace_id in traces:
                     self._end_other(span, own)
                 return
             enriched = None
             if self.enriches:
                 # The mapping is shared by the processors that follow. `attach` probes whether the SDK in use shows it.
-                span._attributes = enriched = Enriched(own, worker)
+                span._attributes = enriched = Enriched(own, worker, getattr(held, "dropped", 0))
             worker.put((span, own, enriched, True))
         except Exception:
             self._excuse("on_end")
+
+    def _end_again(self, span: ReadableSpan, held: Enriched) -> None:
+        """We were first, and are here twice; or another processor of ours was: what it shows stands, the findings are ours too."""
+        if self.yields or held._worker is self.worker:
+            self.worker.count("duplicate")
+            return
+        context, own, scope = span._context, held._dict, span._instrumentation_scope
+        is_agents = speaks_agent("" if scope is None else scope.name, own)
+        if is_agents or (context is not None and context.trace_id in self.worker.traces):
+            self.worker.put((span, own, None, is_agents))
 
     def _end_other(self, span: ReadableSpan, own: dict[str, Any]) -> None:
         """A span of nobody's that is the root above an agent's spans, or lies between them: of that only its place is kept."""
         parent = span._parent
         if parent is not None and not parent.is_remote:
-            self.worker.put((Between(span._context, parent), _NONE, None, False))  # type: ignore[arg-type]  # it has a context
+            self.worker.put(((span._context, parent), _NONE, None, False))  # type: ignore[arg-type]  # it has a context
             return
         enriched = None
         if self.enriches:
-            span._attributes = enriched = Enriched(own, self.worker)
+            span._attributes = enriched = Enriched(own, self.worker, getattr(span._attributes, "dropped", 0))
         self.worker.put((span, own, enriched, False))
 
     def shutdown(self) -> None:
@@ -102,20 +112,22 @@ class TriageProcessor(SpanProcessor):
             self._excuse("shutdown")
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Wait until every finding known so far has left; False when that took longer."""
+        """Wait until every finding known so far has left, for at most half of the time, and 5 s.
+
+        The other half is the exporters', who are asked after us; and True is the answer whatever happened, for some SDKs
+        do not ask them at all after a False. Whether findings have left is what `Triage.flush` says.
+        """
         try:
-            return self.worker.flush(timeout_millis / 1000)
+            if not self.worker.flush(min(FLUSH_S, timeout_millis / 2_000)):
+                self.worker.count("flush_timeout")
         except Exception:
             self._excuse("force_flush")
-            return False
+        return True
 
     def _excuse(self, hook: str) -> None:
         self.worker.count("hook_errors")
         if self.worker.counters["hook_errors"] == 1:
             LOG.warning("%s failed; the span is left as it is", hook, exc_info=True)
-
-    def _after_fork(self) -> None:
-        self.worker.after_fork()
 
     def __reduce__(self) -> str:
         raise TypeError("a TriageProcessor holds threads and open files: make a new one in the other process")

@@ -114,7 +114,7 @@ class Settled:
         candidates = [s for s in self.sequence if s.parent_id is None] or [
             s for s in self.sequence if s.kind in ("agent", "workflow") and next(self.above(s), None) is None
         ]
-        self.root = max(candidates, key=lambda s: (s.end_ns - s.start_ns, -s.start_ns), default=None)
+        self.root = max(candidates, key=lambda s: (s.kind in ("agent", "workflow"), s.end_ns - s.start_ns, -s.start_ns), default=None)
 
     def _find_cycles(self) -> None:
         cleared: set[int] = set()
@@ -171,17 +171,21 @@ class Settled:
 
     def _attribute(self) -> None:
         """Whose step it is: its own word, else the nearest agent above, else the root's."""
-        agents = [s for s in self.sequence if s.kind == "agent"]
+        begun: dict[str, list[Step]] = {}  # agents by name, in the order they began; those that have ended are dropped on the way
         nearest: dict[int, Step | None] = {}
         for step in self.sequence:
             if step.kind == "agent":
                 step.agent_span_id = step.span_id
                 step.agent = step.agent or step.name
+                begun.setdefault(step.agent, []).append(step)
                 continue
             own = step.agent
             match = next((s for s in self._agents_above(step, nearest) if own is None or s.agent == own), None)
             if match is None and own is not None:  # a broken tree: the agent of that name that was at work then
-                match = next((s for s in reversed(agents) if s.agent == own and s.start_ns <= step.start_ns <= s.end_ns), None)
+                at_work = begun.get(own, [])
+                while at_work and at_work[-1].end_ns < step.start_ns:
+                    at_work.pop()
+                match = at_work[-1] if at_work else None
             if match is not None:
                 step.agent, step.agent_span_id = match.agent, match.span_id
         fallback = self.root

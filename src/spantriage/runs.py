@@ -6,10 +6,12 @@ or when there are too many. A span that comes later opens it again; the findings
 
 from __future__ import annotations
 
+import logging
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import SpanContext, StatusCode
 
@@ -21,7 +23,7 @@ from spantriage.enrichment import Enriched
 from spantriage.joining import BARE, LINKS, Joiner
 from spantriage.model import Step, Verdict
 from spantriage.record import Record
-from spantriage.run import Run
+from spantriage.run import Run, Settled
 from spantriage.state import RunState
 from spantriage.subtree import Subtrees
 
@@ -30,21 +32,19 @@ if TYPE_CHECKING:
 
     from spantriage.finding import Finding
 
-__all__ = ["Between", "LiveRun", "Runs"]
+__all__ = ["LiveRun", "Place", "Runs"]
 
+LOG: Final = logging.getLogger("spantriage")
 SECOND_NS: Final = 1_000_000_000
 KEPT_SETTLED: Final = 500  # judged runs that wait for late spans
 LINGER_S: Final = 10.0  # how long they wait
+ABANDONED_S: Final = 3_600.0  # how long they wait when the root has not ended: a call to a model, or to a person, may take long
 MAX_AGENTS: Final = 2_000  # names kept in the totals of finished runs
 WITHDRAWN: Final = "withdrawn"
 TEXT_CAP: Final = 1_000  # characters kept of arguments and results once they are read
 
-
-class Between(NamedTuple):
-    """What is kept of a span of nobody's that lies between an agent's: its place, and not the three kilobytes of it."""
-
-    context: SpanContext
-    parent: SpanContext
+# What is kept of a span of nobody's that lies between an agent's: its own context and its parent's, not all its 3 kB.
+Place = tuple[SpanContext, SpanContext]
 
 
 @dataclass(slots=True)
@@ -86,9 +86,9 @@ class Runs:
         self._joiner = Joiner(settings.max_runs)
         self.open_agents: OrderedDict[int, tuple[int, str]] = OrderedDict()  # span id -> trace id and name; written where spans start
 
-    def take(self, span: ReadableSpan | Between, own: dict[str, Any], enriched: Enriched | None, is_agents: bool, now_ns: int) -> None:
+    def take(self, span: ReadableSpan | Place, own: dict[str, Any], enriched: Enriched | None, is_agents: bool, now_ns: int) -> None:
         """Take in an ended span: read it, judge it as far as can be now, put the verdict where the span shows it."""
-        context, parent = span.context, span.parent
+        context, parent = span if isinstance(span, tuple) else (span.context, span.parent)
         if context is None:
             return
         self.open_agents.pop(context.span_id, None)
@@ -97,10 +97,10 @@ class Runs:
         live.run.root_ended = live.run.root_ended or is_root
         live.last_ns = now_ns
         step = None
-        if is_agents and not isinstance(span, Between):
+        if is_agents and not isinstance(span, tuple):
             scope, failed = span.instrumentation_scope, span.status.status_code is StatusCode.ERROR
             step = dialects.read(span, own, "" if scope is None else scope.name, failed)
-        if step is None or isinstance(span, Between):
+        if step is None or isinstance(span, tuple):
             above = None if parent is None else parent.span_id
             live.run.pass_through(context.span_id, above)
             live.early.pass_through(context.span_id, above)
@@ -168,24 +168,30 @@ class Runs:
         names = {name for trace_id, name in list(self.open_agents.values()) if trace_id == step.trace_id}
         return names.pop() if len(names) == 1 else None
 
-    def due(self, now_ns: int) -> list[LiveRun]:
-        """Runs that are complete and not judged yet."""
+    def due(self, now_ns: int) -> list[tuple[LiveRun, int]]:
+        """Runs that are complete and not judged yet, with the number of things that each has."""
         grace_ns, idle_ns = self._settings.grace_s * SECOND_NS, self._settings.idle_s * SECOND_NS
         return [
-            live
+            (live, live.version)
             for live in self.live.values()
             if live.judgement is None and now_ns - live.last_ns >= (grace_ns if live.run.root_ended else idle_ns)
         ]
 
-    def judge(self, live: LiveRun) -> tuple[Judgement, int]:
-        """Judge a run, with the number of things it had when the judging began. May run while others add to it."""
-        version = live.version
-        return self._engine.judge(live.run), version
+    def judge(self, live: LiveRun) -> Judgement | None:
+        """Judge a run; None when that fails. May run while others add to it."""
+        try:
+            return self._engine.judge(live.run)
+        except Exception:  # what is wrong with one run must not keep the others from being judged
+            self._excuse("judge_errors", "a run could not be judged; what was found in it at once stands")
+            return None
 
-    def conclude(self, live: LiveRun, judged: tuple[Judgement, int]) -> None:
+    def conclude(self, live: LiveRun, judgement: Judgement | None, version: int) -> None:
         """Give the findings of a judged run, unless something has come to it in the meantime: then it will be due again."""
-        judgement, version = judged
         if version != live.version:
+            return
+        if judgement is None:
+            trace_id = live.run.trace_id
+            live.judgement = Judgement(live.run, Settled(trace_id, [], {}, {}, None), live.early.state, [], None, "unknown", 0.0)
             return
         live.judgement = judgement
         confirmed = {self._give(live, verdict, primary=verdict is judgement.primary) for verdict in judgement.verdicts}
@@ -200,21 +206,34 @@ class Runs:
     def forget(self, now_ns: int) -> None:
         """Let go of judged runs that nothing more is expected of, and of the oldest of too many."""
         settled = [(key, live) for key, live in self.live.items() if live.judgement is not None]
-        late_ns = now_ns - (self._settings.grace_s + LINGER_S) * SECOND_NS
+        rooted_ns = (self._settings.grace_s + LINGER_S) * SECOND_NS
+        rootless_ns = (self._settings.idle_s + ABANDONED_S) * SECOND_NS
         for number, (key, live) in enumerate(settled):
-            if live.last_ns <= late_ns or number < len(settled) - KEPT_SETTLED:
+            waited_ns = now_ns - live.last_ns
+            if waited_ns >= (rooted_ns if live.run.root_ended else rootless_ns) or number < len(settled) - KEPT_SETTLED:
                 self._let_go(key, "idle")
 
-    def settle_rooted(self) -> None:
-        """Judge runs whose root has ended without waiting for late spans."""
+    def settle_rooted(self, until: float) -> bool:
+        """Judge runs whose root has ended without waiting for late spans; False when the time is up first (monotonic clock)."""
         for live in self.live.values():
             if live.judgement is None and live.run.root_ended:
-                self.conclude(live, self.judge(live))
+                if time.monotonic() > until:
+                    return False
+                self.conclude(live, self.judge(live), live.version)
+        return True
 
-    def settle_all(self, reason: str) -> None:
-        """Judge everything there is and let it go."""
+    def settle_all(self, until: float) -> bool:
+        """Judge everything there is and let it go; False when the time is up first."""
         for key in list(self.live):
-            self._let_go(key, reason)
+            if time.monotonic() > until:
+                return False
+            self._let_go(key, "shutdown")
+        return True
+
+    @property
+    def detector_errors(self) -> Counter[str]:
+        """Exceptions of detectors, by code."""
+        return self._engine.errors
 
     def take_findings(self) -> list[Finding]:
         """What is new since the last call."""
@@ -243,7 +262,11 @@ class Runs:
     def _give(self, live: LiveRun, verdict: Verdict, *, primary: bool = False) -> str:
         from spantriage.finding import make_finding  # pydantic is loaded with the first finding, on this thread
 
-        finding = make_finding(verdict, primary=primary)
+        try:
+            finding = make_finding(verdict, primary=primary)
+        except ValueError:  # a detector's score or severity that is none
+            self._excuse("finding_errors", f"a verdict of {verdict.code} is no finding")
+            return ""
         said = finding.model_dump_json()
         before = live.given.get(finding.finding_id)
         if before is None or before[0] != said:
@@ -251,10 +274,15 @@ class Runs:
             self._findings.append(finding)
         return finding.finding_id
 
+    def _excuse(self, counter: str, words: str) -> None:
+        self._counters[counter] += 1
+        if self._counters[counter] == 1:
+            LOG.warning(words, exc_info=True)
+
     def _let_go(self, key: int, reason: str) -> None:
         live = self.live[key]
         if live.judgement is None:
-            self.conclude(live, self.judge(live))
+            self.conclude(live, self.judge(live), live.version)
         self._counters[f"runs_ended.{reason if not live.run.root_ended or reason == 'evicted' else 'root'}"] += 1
         del self.live[key]
         for trace_id in {live.run.trace_id, *(step.trace_id for step in live.run.steps.values())}:

@@ -1,7 +1,8 @@
 """The worker: everything that need not happen where spans end. Reads messages, judges runs, feeds the sinks.
 
-One daemon thread, started by the first span, asleep while there is nothing to do, gone and made anew after a fork.
-Whoever reads a span's attributes before the worker has come to it does the queued work itself (`catch_up`).
+One daemon thread, started by the first span, asleep while there is nothing to do, gone after `close` and after a fork,
+and made anew by the next span. Whoever reads a span's attributes before the worker has come to it does the queued work
+itself (`catch_up`).
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ import threading
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakMethod
 
 from spantriage.config import Settings
+from spantriage.delivery import Delivery
 from spantriage.detectors import Detector
 from spantriage.enrichment import Enriched
-from spantriage.runs import Between, Runs
+from spantriage.gate import Gate
+from spantriage.runs import Place, Runs
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -32,11 +38,14 @@ __all__ = ["Entry", "Worker"]
 LOG: Final = logging.getLogger("spantriage")
 PULSE_S: Final = 0.1  # how often an awake worker looks; the longest a finding waits for company
 PATIENCE_S: Final = 0.05  # how long a reader of attributes waits for the worker before it goes without a verdict
+STATUS_S: Final = 5.0  # how long `status` waits
+READING: Final = 0.6  # share of the time to finish that may go into reading and judging; the rest is the sinks'
+SLICE: Final = 16  # spans read at a stretch; a reader of attributes waits for one slice at most
 OPEN: Final = 50_000  # open agent spans remembered
 TRACES: Final = 50_000  # trace ids remembered as an agent's
 
 # The span, its own attributes, where its verdict goes (None: nowhere), whether it is an agent's.
-Entry = tuple["ReadableSpan | Between", dict[str, Any], Enriched | None, bool]
+Entry = tuple["ReadableSpan | Place", dict[str, Any], Enriched | None, bool]
 
 
 class Worker:
@@ -47,18 +56,25 @@ class Worker:
         self.counters: Counter[str] = Counter()
         self.traces: OrderedDict[int, None] = OrderedDict()  # of agents; read by the hooks
         self.runs = Runs(settings, detectors, self.counters, self.traces)
-        self.sinks: list[Sink] = []
-        self._open_sinks(settings.sinks if sinks is None else tuple(sinks), strict=sinks is not None)
+        self.delivery = Delivery(self.counters)
+        self.delivery.open(settings.sinks if sinks is None else tuple(sinks), strict=sinks is not None)
+        self._cap = settings.queue_size
+        self._finalizer: Any = None
+        self._begin()
+        if hasattr(os, "register_at_fork"):
+            renew = WeakMethod(self.after_fork)
+            os.register_at_fork(after_in_child=lambda: (method := renew()) and method())
+
+    def _begin(self) -> None:
         self._queue: deque[Entry] = deque()
         self._dropped = 0
         self._dropping = threading.RLock()  # `+=` is not atomic; a dropped span is rare, so this costs nothing
-        self._cap = settings.queue_size
-        self._lock = threading.RLock()  # guards runs and queue reading; never held during I/O
-        self._out = threading.RLock()  # guards the sinks
-        self._wake = threading.Event()
-        self._asleep = False
-        self._stopping = False
-        self._thread: threading.Thread | None = None
+        self._gate = Gate()  # guards runs and queue reading; never held during I/O
+        self._starting = threading.Lock()
+        self._wake: SimpleQueue[None] | None = None  # the thread's; None: there is none. Unlike an Event it may interrupt itself.
+        self._asleep = False  # set by the thread, cleared by whoever wakes it
+        self._ident = 0
+        self._orders: deque[tuple[float, SimpleQueue[bool]]] = deque()  # who waits for delivery: until when, where to answer
         self._pid = os.getpid()
 
     # -- where spans end: no lock, no I/O ------------------------------------------------------------------------------
@@ -84,7 +100,7 @@ class Worker:
                 traces.popitem(last=False)
         if len(queue) > self._cap:
             self._drop_oldest()
-        if self._asleep or self._thread is None:
+        if self._asleep or self._wake is None:
             self._rouse()
 
     def count(self, name: str) -> None:
@@ -102,29 +118,45 @@ class Worker:
             entry[2].release()
 
     def _rouse(self) -> None:
-        if self._thread is None and not self._stopping:
-            thread = threading.Thread(target=self._work, name="spantriage", daemon=True)
-            self._thread = thread
+        """Wake the thread, or start it: one, however many come at once or interrupt each other."""
+        if self._wake is None and self._starting.acquire(blocking=False):
             try:
-                thread.start()
-            except RuntimeError:  # the interpreter is going down: close() will do the work
-                self._stopping = True
-        self._wake.set()
+                if self._wake is None:
+                    self._start()
+            finally:
+                self._starting.release()
+        wake = self._wake
+        if wake is not None:
+            self._asleep = False
+            wake.put(None)
+
+    def _start(self) -> None:
+        self._arm_exit()
+        wake: SimpleQueue[None] = SimpleQueue()
+        thread = threading.Thread(target=self._work, args=(wake,), name="spantriage", daemon=True)
+        self._wake = wake
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is going down: close() will do the work
+            self._wake = None
 
     # -- where attributes are read ---------------------------------------------------------------------------------------
 
     def catch_up(self) -> None:
         """Do the queued work now, on this thread; give up after a short wait and count it."""
-        if self._pid != os.getpid() or not self._lock.acquire(timeout=PATIENCE_S):
+        if self._pid != os.getpid() or not self._gate.enter(PATIENCE_S):
             self.count("enrich_timeout")
             return
         try:
-            self._drain()
+            self._drain(len(self._queue))
         finally:
-            self._lock.release()
+            self._gate.leave()
 
-    def _drain(self) -> None:
-        while self._queue:
+    def _drain(self, number: int, until: float = float("inf")) -> None:
+        """Read so many spans: those that were there when the caller came, for others may go on ending."""
+        for _ in range(number):
+            if not self._queue or time.monotonic() > until:
+                return
             self._drain_one()
 
     def _drain_one(self) -> None:
@@ -136,183 +168,170 @@ class Worker:
         try:
             self.runs.take(*entry, time.monotonic_ns())
         except Exception:
-            self.count("step_errors")
-            if self.counters["step_errors"] == 1:
-                LOG.warning("a span could not be read and is left out", exc_info=True)
+            self._excuse("step_errors", "a span could not be read and is left out")
         finally:
             if entry[2] is not None:
                 entry[2].release()
 
     # -- on the worker's thread --------------------------------------------------------------------------------------------
 
-    def _work(self) -> None:
-        self._arm_exit()
-        while not self._stopping and self._pid == os.getpid():
-            try:
-                self._turn()
-            except Exception:
-                self.count("worker_errors")
-                if self.counters["worker_errors"] == 1:
-                    LOG.warning("the worker failed once and goes on", exc_info=True)
-            self._asleep = not self.runs.live
-            if not self._queue:
-                self._wake.wait(None if self._asleep else PULSE_S)
-                self._wake.clear()
-            self._asleep = False
+    def _work(self, wake: SimpleQueue[None]) -> None:
+        self._ident = threading.get_ident()
+        try:
+            while self._wake is wake:
+                for duty in (self._turn, self._fill_orders):
+                    try:
+                        duty()
+                    except Exception:
+                        self._excuse("worker_errors", "the worker failed once and goes on")
+                self._asleep = asleep = not self.runs.live  # said before the queue is looked at again: no span slips between
+                if not (self._queue or self._orders) and self._wake is wake:
+                    with suppress(Empty):
+                        wake.get(timeout=None if asleep else PULSE_S)
+        finally:
+            if self._wake is wake:
+                self._wake = None
+        if self._queue:  # ended while we were let go
+            self._rouse()
 
     def _turn(self) -> None:
-        while self._queue:  # in slices, so that a reader of attributes waits for one slice at most
-            with self._lock:
-                self._drain_slice()
+        while self._queue:
+            with self._gate:
+                self._drain(SLICE)
             self._deliver()
-        with self._lock:
+        with self._gate:
             due = self.runs.due(time.monotonic_ns())
-        for live in due:  # judging a long run takes a while: not under the lock
-            judged = self.runs.judge(live)
-            with self._lock:
-                self.runs.conclude(live, judged)
-        with self._lock:
+        for live, version in due:  # judging a long run takes a while: not behind the gate
+            judgement = self.runs.judge(live)
+            with self._gate:
+                self.runs.conclude(live, judgement, version)
+        with self._gate:
             self.runs.forget(time.monotonic_ns())
         self._deliver()
 
-    def _drain_slice(self) -> None:
-        for _ in range(16):
-            if self._queue:
-                self._drain_one()
+    def _fill_orders(self) -> None:
+        while self._orders:
+            deadline, answer = self._orders.popleft()
+            done = False
+            try:
+                self._deliver()
+                done = self.delivery.flush(deadline)
+            finally:
+                answer.put(done)
 
     def _deliver(self) -> None:
-        """Hand findings to every sink; one that fails is counted and asked again with the next findings."""
-        with self._out:
-            with self._lock:
-                findings = self.runs.take_findings()
-            if not findings:
-                return
-            self.counters["findings"] += len(findings)
-            for sink in self.sinks:
-                try:
-                    sink.write(findings)
-                except Exception as error:
-                    self._blame(sink, error, len(findings))
+        self.delivery.write(self._take_findings)
 
-    def _blame(self, sink: Sink, error: Exception, lost: int) -> None:
-        name = sink_name(sink)
-        if not hasattr(sink, "dropped"):  # a sink that keeps what it could not write counts for itself
-            self.counters[f"findings_dropped.{name}"] += lost
-        self.counters[f"sink_errors.{name}"] += 1
-        if self.counters[f"sink_errors.{name}"] == 1:
-            LOG.warning("sink %s failed and will be asked again: %s", name, error)
+    def _take_findings(self) -> list[Any]:
+        with self._gate:
+            return self.runs.take_findings()
+
+    def _excuse(self, counter: str, words: str) -> None:
+        self.count(counter)
+        if self.counters[counter] == 1:
+            LOG.warning(words, exc_info=True)
 
     # -- for the caller ------------------------------------------------------------------------------------------------------
 
     def flush(self, timeout_s: float) -> bool:
-        """Read what is queued, judge runs whose root has ended, deliver, flush the sinks; all on the caller's thread."""
+        """Read what is queued, judge runs whose root has ended, deliver, flush the sinks; False when that took too long."""
         return self._finish(timeout_s, self.runs.settle_rooted)
 
     def close(self, timeout_s: float) -> None:
-        """Judge everything that is live, deliver, flush. May be called twice; a later span starts the worker again."""
-        if not self._finish(timeout_s, lambda: self.runs.settle_all("shutdown")):
+        """Judge everything that is live, deliver, flush, end the thread. May be called twice; a later span begins again."""
+        if not self._finish(timeout_s, self.runs.settle_all):
             self.count("shutdown_timeout")
+        wake, self._wake = self._wake, None
+        if wake is not None:
+            wake.put(None)
+        self._disarm_exit()
 
-    def _finish(self, timeout_s: float, settle: Callable[[], None]) -> bool:
-        deadline = time.monotonic() + timeout_s
-        if not self._lock.acquire(timeout=max(0.0, timeout_s)):
+    def _finish(self, timeout_s: float, settle: Callable[[float], bool]) -> bool:
+        began = time.monotonic()
+        until, deadline = began + READING * timeout_s, began + timeout_s
+        if not self._gate.enter(timeout_s):
             return False
         try:
-            self._drain()
-            settle()
+            self._drain(len(self._queue), until)
+            settled = settle(until)
         finally:
-            self._lock.release()
-        if not self._out.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            return False
-        try:
+            self._gate.leave()
+        return self._order(deadline) and settled
+
+    def _order(self, deadline: float) -> bool:
+        """Have all findings delivered by the thread, which a sink may hold up longer than we can wait."""
+        wake = self._wake
+        if wake is None or self._ident == threading.get_ident():  # none, or a sink calls from `write`
             self._deliver()
-            flushed = [self._flush_sink(sink, (deadline - time.monotonic()) / len(self.sinks)) for sink in self.sinks]
-            return all(flushed)
-        finally:
-            self._out.release()
-
-    def _flush_sink(self, sink: Sink, left_s: float) -> bool:
+            return self.delivery.flush(deadline)
+        answer: SimpleQueue[bool] = SimpleQueue()
+        self._orders.append((deadline, answer))
+        wake.put(None)
         try:
-            return sink.flush(max(0.05, left_s))
-        except Exception as error:
-            self._blame(sink, error, 0)
+            return answer.get(timeout=max(0.0, deadline - time.monotonic()))
+        except Empty:
             return False
 
     def status(self) -> dict[str, Any]:
         """Agents' records, live runs and our own counters, up to date with every span that has ended."""
-        with self._lock:
-            self._drain()
-            agents = {name: record.as_dict() for name, record in self.runs.records()}
-            live = sum(1 for live in self.runs.live.values() if live.judgement is None)
-            return {"agents": agents, "runs": {"live": live}, "self": self.accounts()}
+        agents: dict[str, Any] = {}
+        if self._gate.enter(STATUS_S):
+            try:
+                self._drain(len(self._queue))
+                agents = {name: record.as_dict() for name, record in self.runs.records()}
+            finally:
+                self._gate.leave()
+        else:
+            self.count("status_timeout")
+        live = sum(1 for live in list(self.runs.live.values()) if live.judgement is None)
+        return {"agents": agents, "runs": {"live": live}, "self": self.accounts()}
 
     def accounts(self) -> dict[str, int]:
         """Our own counters. Exactly: received = processed + dropped.queue_full + queued."""
-        dropped = self._dropped
-        queued = len(self._queue)
+        dropped, queued = self._dropped, len(self._queue)
         return {
             "received": self.counters["processed"] + dropped + queued,
             "processed": self.counters["processed"],
             "dropped.queue_full": dropped,
             "queued": queued,
             **{name: number for name, number in sorted(self.counters.items()) if name != "processed"},
-            **{f"findings_dropped.{sink_name(sink)}": lost for sink in self.sinks if (lost := getattr(sink, "dropped", 0))},
+            **{f"detector_errors.{code}": number for code, number in sorted(self.runs.detector_errors.items())},
+            **self.delivery.dropped(),
         }
 
     def add_sink(self, sink: Sink) -> None:
         """Feed one more sink from now on."""
-        with self._out:
-            self.sinks.append(sink)
+        self.delivery.sinks.append(sink)
 
     def close_sinks(self, timeout_s: float) -> None:
         """Let the sinks go; the last thing that happens to a worker."""
-        with self._out:
-            for sink in self.sinks:
-                try:
-                    sink.close(timeout_s / len(self.sinks))
-                except Exception as error:
-                    self._blame(sink, error, 0)
-            self.sinks.clear()
+        self.delivery.close(time.monotonic() + timeout_s)
+
+    # -- at the end of the process, and in a new one -------------------------------------------------------------------------
 
     def after_fork(self) -> None:
         """In a forked child: the parent owns what was queued and open; new locks now, a new thread with the next span."""
-        self._lock, self._out, self._dropping = threading.RLock(), threading.RLock(), threading.RLock()
-        self._wake, self._queue, self._dropped = threading.Event(), deque(), 0
+        self._begin()
+        self.delivery.after_fork()
         self.runs.clear()
         self.counters.clear()
-        self._thread, self._asleep, self._stopping, self._pid = None, False, False, os.getpid()
-        self._arm_exit()
-
-    def _open_sinks(self, specs: Iterable[str | Sink], *, strict: bool) -> None:
-        from spantriage.sinks import open_sink
-
-        for spec in specs:
-            try:
-                self.sinks.append(open_sink(spec) if isinstance(spec, str) else spec)
-            except Exception as error:
-                if strict:
-                    raise
-                LOG.warning("sink %s is left out: %s", spec, error)
-                self.count("sinks_left_out")
 
     def _arm_exit(self) -> None:
         """Be the first at exit: handlers run last in, first out, and a logger provider made later would go before us."""
-        try:
-            atexit.unregister(self._at_exit)
-            atexit.register(self._at_exit)
-        except RuntimeError:
-            return
+        self._disarm_exit()
+        atexit.register(self._at_exit)
         util = sys.modules.get("multiprocessing.util")
         if util is not None:  # children of multiprocessing leave through os._exit and skip atexit
-            util.Finalize(None, self._at_exit, exitpriority=100)
+            self._finalizer = util.Finalize(None, self._at_exit, exitpriority=100)
+
+    def _disarm_exit(self) -> None:
+        atexit.unregister(self._at_exit)
+        if self._finalizer is not None:
+            self._finalizer.cancel()
+            self._finalizer = None
 
     def _at_exit(self) -> None:
         try:
             self.close(self.settings.exit_s)
         except Exception:
             self.count("exit_errors")
-
-
-def sink_name(sink: Sink) -> str:
-    """The sink's scheme."""
-    return type(sink).__module__.rpartition(".")[2]

@@ -50,9 +50,11 @@ def find(scope: str, attributes: Attributes, span_name: str) -> Dialect | None:
 
 def speaks_agent(scope: str, attributes: Attributes) -> bool:
     """Say, as a span starts, whether it will be an agent's: its scope is claimed, or a telling attribute is there."""
-    if scope not in _BY_SCOPE:
-        _claim(scope)
-    return _BY_SCOPE.get(scope) is not None or not _PROBES.isdisjoint(attributes)
+    try:
+        claimed = _BY_SCOPE[scope]
+    except KeyError:
+        claimed = _claim(scope)
+    return claimed is not None or not _PROBES.isdisjoint(attributes)
 
 
 def read(span: Span, attributes: Attributes, scope: str, failed: bool) -> Step | None:

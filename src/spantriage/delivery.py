@@ -1,0 +1,106 @@
+"""The last stretch of the road: findings to every sink, whatever one of them does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from spantriage.finding import Finding
+    from spantriage.sinks import Sink
+
+__all__ = ["Delivery"]
+
+LOG: Final = logging.getLogger("spantriage")
+LEAST_S: Final = 0.05  # what every sink is given to flush, however late it is
+
+
+class Delivery:
+    """The sinks, and what went wrong with them. One thread at a time writes; a sink that hangs holds up that thread alone."""
+
+    def __init__(self, counters: Counter[str]) -> None:
+        self.sinks: list[Sink] = []
+        self._counters = counters
+        self._writing = threading.RLock()  # a sink may flush us from its own `write`
+
+    def open(self, specs: Iterable[str | Sink], *, strict: bool) -> None:
+        """Open sinks by name. With `strict` raises what is wrong with one; without it is left out with a warning."""
+        from spantriage.sinks import open_sink
+
+        for spec in specs:
+            try:
+                self.sinks.append(open_sink(spec) if isinstance(spec, str) else spec)
+            except Exception as error:
+                if strict:
+                    raise
+                LOG.warning("sink %s is left out: %s", spec, error)
+                self._counters["sinks_left_out"] += 1
+
+    def write(self, take: Callable[[], list[Finding]]) -> None:
+        """Hand what `take` gives to every sink; one that fails is counted and asked again with the next findings."""
+        with self._writing:
+            findings = take()
+            if not findings:
+                return
+            self._counters["findings"] += len(findings)
+            for sink in list(self.sinks):
+                try:
+                    sink.write(findings)
+                except Exception as error:
+                    self._blame(sink, error, len(findings))
+
+    def flush(self, deadline: float) -> bool:
+        """Have every sink hand on what it holds, until `deadline` of the monotonic clock; False when one could not."""
+        if not self._writing.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            return False
+        try:
+            sinks = list(self.sinks)
+            return all([self._flush(sink, (deadline - time.monotonic()) / len(sinks)) for sink in sinks])
+        finally:
+            self._writing.release()
+
+    def _flush(self, sink: Sink, left_s: float) -> bool:
+        try:
+            return sink.flush(max(LEAST_S, left_s))
+        except Exception as error:
+            self._blame(sink, error, 0)
+            return False
+
+    def close(self, deadline: float) -> None:
+        """Let the sinks go; one that is in use just now is left to itself."""
+        if not self._writing.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            return
+        try:
+            sinks, self.sinks = self.sinks, []
+            for sink in sinks:
+                try:
+                    sink.close(max(LEAST_S, (deadline - time.monotonic()) / len(sinks)))
+                except Exception as error:
+                    self._blame(sink, error, 0)
+        finally:
+            self._writing.release()
+
+    def dropped(self) -> dict[str, int]:
+        """Findings that sinks say they have lost, by sink."""
+        return {f"findings_dropped.{name_of(sink)}": lost for sink in list(self.sinks) if (lost := getattr(sink, "dropped", 0))}
+
+    def after_fork(self) -> None:
+        """In a forked child: the lock may be held by a thread that is not here."""
+        self._writing = threading.RLock()
+
+    def _blame(self, sink: Sink, error: Exception, lost: int) -> None:
+        name = name_of(sink)
+        if not hasattr(sink, "dropped"):  # a sink that keeps what it could not write counts for itself
+            self._counters[f"findings_dropped.{name}"] += lost
+        self._counters[f"sink_errors.{name}"] += 1
+        if self._counters[f"sink_errors.{name}"] == 1:
+            LOG.warning("sink %s failed and will be asked again: %s", name, error)
+
+
+def name_of(sink: Sink) -> str:
+    """The sink's scheme."""
+    return type(sink).__module__.rpartition(".")[2]
