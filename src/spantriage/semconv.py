@@ -16,6 +16,7 @@ __all__ = [
     "fill",
     "fill_agent",
     "fill_model",
+    "fill_raw_usage",
     "fill_tool",
     "fill_usage",
     "read_content",
@@ -109,6 +110,21 @@ def fill_usage(step: Step, attributes: Attributes) -> None:
     cost = get("operation.cost")
     if cost is not None:
         step.cost_usd = text.number(cost)
+
+
+def fill_raw_usage(step: Step, raw: object) -> None:
+    """Cached and reasoning tokens out of a provider's own usage object, where only that has them."""
+    usage = text.load(raw) if type(raw) is not str or len(raw) < 4_000 else None
+    if not isinstance(usage, Mapping):
+        return
+    for key in ("prompt_tokens_details", "input_tokens_details"):
+        details = usage.get(key)
+        if isinstance(details, Mapping):
+            step.cached_tokens = text.count(details.get("cached_tokens"))
+    for key in ("completion_tokens_details", "output_tokens_details"):
+        details = usage.get(key)
+        if isinstance(details, Mapping):
+            step.reasoning_tokens = text.count(details.get("reasoning_tokens"))
 
 
 def first(attributes: Attributes, keys: tuple[str, ...]) -> int | None:
