@@ -19,8 +19,10 @@ __all__ = [
     "fill_raw_usage",
     "fill_tool",
     "fill_usage",
+    "mark_broken_off",
     "read_content",
     "set_finish",
+    "tool_result",
 ]
 
 Attributes = Mapping[str, object]
@@ -155,7 +157,7 @@ def fill_agent(step: Step, attributes: Attributes) -> None:
 
 
 def read_content(step: Step, attributes: Attributes, span: Span, history: History) -> Content | None:
-    """Messages of a model call or an agent: `gen_ai.*.messages`, and the flattened `gen_ai.prompt.N` of old."""
+    """Messages of a model call or an agent: `gen_ai.*.messages`."""
     if step.kind not in ("model", "agent", "event"):
         return None
     content = Content(declared=read_definitions(attributes.get("gen_ai.tool.definitions")))
@@ -176,6 +178,23 @@ def set_finish(step: Step, finish: object) -> None:
     step.finish = finish_reason(finish)
     if step.sign == "ok" and step.finish is not None:
         step.sign = step.finish
+
+
+def mark_broken_off(step: Step, content: Content) -> None:
+    """Name a streamed answer that began and never ended: neither finish reason nor usage came."""
+    if step.streamed and step.sign == "ok" and step.finish is None and step.input_tokens is None and content.text:
+        step.sign = "incomplete_stream"
+
+
+def tool_result(value: object) -> str | None:
+    """The result itself; LangChain wraps it in a message whose id is new each time."""
+    message = text.load(value) if type(value) is str and '"tool_call_id"' in value else value
+    inner = message.get("data") or message.get("kwargs") if isinstance(message, Mapping) else None
+    if isinstance(inner, Mapping) and "content" in inner:
+        failed = inner.get("status") == "error"
+        said = text.plain(inner["content"])
+        return f"Error: {said}" if failed and said and not said.lower().startswith("error") else said
+    return text.plain(value)
 
 
 def event_attributes(span: Span, name: str) -> Mapping[str, object] | None:

@@ -43,7 +43,8 @@ def fill(step: Step, attributes: Attributes) -> None:
     template = text.string(attributes.get("logfire.msg_template")) or step.name
     if attributes.get("logfire.span_type") == "pending_span":
         return  # a copy of a span that is still open
-    step.kind = kind = next((kind for head, kind in TEMPLATES if template.startswith(head)), "other")
+    kind: Kind = next((kind for head, kind in TEMPLATES if template.startswith(head)), "other")
+    step.kind = kind
     if kind == "model":
         semconv.fill_model(step, attributes)
         if step.input_tokens == 0 and step.output_tokens == 0:
