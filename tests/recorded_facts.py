@@ -77,7 +77,7 @@ def read(
 ) -> Step:
     """One span that a test makes up, read as the recorded ones are; `failed` is its status text."""
     status = NO_STATUS if failed is None else Status(failed)
-    told = tuple(Event(name, 1, given) for name, given in events)
+    told = tuple(Event(name, given, 1) for name, given in events)
     span = RecordedSpan(name, Ids(1, 2), None, 1, 2, attributes, told, (), Scope(scope), Resource({}), status, failed is not None)
     step = dialects.read(span, attributes, scope, span.failed)
     assert step is not None

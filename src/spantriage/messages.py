@@ -33,6 +33,7 @@ _SEEN_PARTS: Final = _TEXT_PARTS | _CALL_PARTS | {"reasoning", "thinking", "reda
 # OpenAI's Responses API has items where others have messages: a call, its output and a thought each stand alone.
 _CALL_ITEMS: Final = frozenset({"function_call", "custom_tool_call"})
 _OUTPUT_ITEMS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
+_SCHEMAS: Final = ("parameters", "input_schema", "parameters_json_schema", "inputSchema")
 _ASSISTANT: Final = frozenset({"assistant", "model", "ai", "tool-call"})
 
 
@@ -109,7 +110,9 @@ def read_definitions(value: object) -> dict[str, Mapping[str, object] | None] | 
             inner = tool.get("function")
             spec = inner if isinstance(inner, Mapping) else tool
             name = text.name(spec.get("name"))
-            schema = spec.get("parameters") or spec.get("input_schema") or spec.get("parameters_json_schema")
+            schema = next((spec[key] for key in _SCHEMAS if spec.get(key)), None)
+            if isinstance(schema, Mapping) and isinstance(schema.get("json"), Mapping):
+                schema = schema["json"]  # Bedrock's wrapper
             if name is not None:
                 declared[name] = schema if isinstance(schema, Mapping) else None
     return declared or None
