@@ -47,7 +47,9 @@ OPERATIONS: Final[dict[str, Kind]] = {
     "run_guardrail": "guardrail",
 }
 # Values of gen_ai.system that name the framework and not the provider of the model.
-FRAMEWORKS: Final = frozenset({"strands-agents", "autogen", "chatcompletion", "langgraph", "langchain", "microsoft.agent_framework"})
+FRAMEWORKS: Final = frozenset(
+    {"strands-agents", "autogen", "chatcompletion", "langgraph", "langchain", "microsoft.agent_framework", "gcp.vertex.agent"}
+)
 INPUT: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
 OUTPUT: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
 CACHED: Final = (

@@ -98,6 +98,8 @@ def read_error(step: Step, span: Span, attributes: Attributes) -> None:
     if not is_failure(kind):
         return
     step.failed = True
+    if message == kind:  # a status text that repeats the type says nothing
+        message = None
     step.error_type, step.error_message = kind or step.error_type, message or step.error_message
     step.sign = name_failure(step.kind, step.error_type, step.error_message)
 
