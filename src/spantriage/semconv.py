@@ -162,6 +162,8 @@ def read_content(step: Step, attributes: Attributes, span: Span, history: Histor
     """Messages of a model call or an agent: `gen_ai.*.messages`."""
     if step.kind not in ("model", "agent", "event"):
         return None
+    if step.kind == "agent":
+        history = History()  # its messages are those of its first model call, which is to read them too
     content = Content(declared=read_definitions(attributes.get("gen_ai.tool.definitions")))
     output = attributes.get("gen_ai.output.messages")
     if output is not None:

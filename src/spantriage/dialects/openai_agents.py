@@ -11,8 +11,9 @@ from typing import Final
 from spantriage import semconv, text
 from spantriage.dialects import ERROR_CAP, Attributes, Dialect
 from spantriage.history import History
-from spantriage.messages import read_definitions, read_reply, read_tail
+from spantriage.messages import read_definitions, read_tail
 from spantriage.model import Content, Kind, Span, Step
+from spantriage.responses import read_answer
 
 # How the templates of span names begin.
 TEMPLATES: Final[tuple[tuple[str, Kind], ...]] = (
@@ -96,29 +97,13 @@ def read_content(step: Step, attributes: Attributes, span: Span, history: Histor
     if step.kind != "model":
         return None
     content = Content()
-    output = text.load(attributes["response"] if "response" in attributes else known(attributes, "output"))
-    if isinstance(output, list) and len(output) == 1 and isinstance(output[0], Mapping) and output[0].get("object") == "response":
-        output = output[0]  # a streamed chat answer is put together as one of the Responses API
-    if isinstance(output, Mapping):
-        read_response(step, content, output)
-    elif output is not None:
-        read_reply(content, output)
+    read_answer(step, content, attributes["response"] if "response" in attributes else known(attributes, "output"))
     given = known(attributes, "input")
     given = known(attributes, "raw_input") if given is None else given
     if given is not None:
         content.captured = True
         read_tail(content, history.tail(given))
     return content
-
-
-def read_response(step: Step, content: Content, response: Mapping[str, object]) -> None:
-    """A whole answer of the Responses API: what was said, the tools that were offered, and how it ended."""
-    content.declared = read_definitions(response.get("tools"))
-    read_reply(content, response.get("output"))
-    details = response.get("incomplete_details")
-    reason = details.get("reason") if isinstance(details, Mapping) else None
-    status = "tool_calls" if content.requested and response.get("status") == "completed" else response.get("status")
-    semconv.set_finish(step, reason or status)
 
 
 DIALECT: Final = Dialect("openai_agents", ("logfire.openai_agents",), speaks, fill, read_content)

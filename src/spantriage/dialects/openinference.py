@@ -60,7 +60,7 @@ def fill_model(step: Step, attributes: Attributes) -> None:
     if step.name.endswith(NOT_CALLS):
         step.kind = "workflow"
         return
-    step.model = text.name(get("llm.model_name"))
+    step.model = text.name(get("llm.model_name")) or model_asked_for(get("llm.invocation_parameters"))
     provider = get("llm.provider") or get("llm.system")
     step.provider = provider.lower()[: text.NAME_CAP] if type(provider) is str else None
     step.finish = finish_reason(get("llm.finish_reason"))
@@ -73,6 +73,12 @@ def fill_model(step: Step, attributes: Attributes) -> None:
     elif step.finish is None:
         parameters = get("llm.invocation_parameters")
         step.streamed = (type(parameters) is str and '"stream": true' in parameters[:4_000]) or None
+
+
+def model_asked_for(parameters: object) -> str | None:
+    """The model's name in the parameters of a call that got no answer, and so no model name of its own."""
+    loaded = text.load(parameters) if type(parameters) is str and len(parameters) < 20_000 else None
+    return text.name(loaded.get("model")) if isinstance(loaded, Mapping) else None
 
 
 def fill_agent(step: Step, attributes: Attributes) -> None:
@@ -137,10 +143,15 @@ def place(messages: dict[int, object], path: str, value: object) -> None:
     head, _, tail = rest.partition(".")
     if head in ("role", "content", "tool_call_id", "name") and not tail:
         message[head] = value
-    elif head == "contents" and tail.endswith(".message_content.text"):
+    elif head == "contents" and tail.endswith(".message_content.type"):
+        if value == "reasoning":
+            message.setdefault("_thoughts", set()).add(tail.partition(".")[0])
+    elif head == "contents" and tail.partition(".")[0] in message.get("_thoughts", ()):
+        return  # what the model thought is not what it said
+    elif (head == "contents" and tail.endswith(".message_content.text")) or (head == "content" and flattened.is_number(tail)):
         said = message.get("content")
         message["content"] = f"{said}\n{value}" if type(said) is str and type(value) is str else value
-    elif head == "tool_calls":
+    elif head == "tool_calls" or (head == "contents" and ".tool_call." in tail):
         index, _, field = tail.partition(".tool_call.")
         calls = message.setdefault("_calls", {})
         call = calls.setdefault(index, {"function": {}})
