@@ -45,7 +45,7 @@ def test_a_run_is_read_and_judged_as_written_down(scenario: str) -> None:
     assert facts(FOLDER, scenario) == EXPECTED[scenario]
 
 
-@pytest.mark.parametrize("scenario", ["langchain.ok", "openai.responses", "openai.stream_tool"])
+@pytest.mark.parametrize("scenario", ["langchain.agent_as_tool", "langchain.ok", "openai.responses", "openai.stream_tool"])
 def test_a_run_without_a_failure_is_left_alone(scenario: str) -> None:
     assert [f.code for judged in judge(FOLDER, scenario) for f in judged.findings] == []
 
@@ -55,6 +55,12 @@ def test_the_two_spans_of_one_invocation_are_one_agent() -> None:
     assert [(s.name, s.agent) for s in judged.judgement.settled.sequence if s.kind == "agent"] == [
         ("invoke_agent weather_agent", "weather_agent")
     ]
+
+
+def test_an_agent_called_by_a_tool_has_its_own_calls() -> None:
+    (judged,) = judge(FOLDER, "langchain.agent_as_tool")
+    records = judged.judgement.state.records
+    assert {name: (record.model_calls, record.tool_calls) for name, record in records.items()} == {"boss": (2, 1), "researcher": (2, 1)}
 
 
 def test_making_an_agent_is_no_run() -> None:

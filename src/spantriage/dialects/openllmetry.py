@@ -24,6 +24,7 @@ KINDS: Final[dict[str, Kind]] = {"workflow": "workflow", "task": "workflow", "ag
 REQUESTS: Final[dict[str, Kind]] = {"chat": "model", "completion": "model", "embedding": "retrieval", "rerank": "retrieval"}
 PROBES: Final = ("traceloop.span.kind", "llm.request.type", *flattened.FIRST)
 STREAMING: Final = ("gen_ai.is_streaming", "llm.is_streaming")
+TASK: Final = "execute_task "
 CONVERSATION: Final = ("thread_id", "session_id", "conversation_id", "chat_id")
 
 
@@ -114,12 +115,25 @@ def read_content(step: Step, attributes: Attributes, span: Span, history: Histor
 
 
 def settle(steps: list[Step]) -> None:
-    """LangGraph gives one invocation of an agent two spans, the outer from its own call, the inner from the callback."""
-    by_id = {step.span_id: step for step in steps}
-    for step in steps:
-        above = by_id.get(step.parent_id or 0)
-        if above is not None and all(s.kind == "agent" and s.dialect == "openllmetry" for s in (step, above)) and above.agent == step.agent:
+    """LangGraph gives one invocation of an agent two spans; the one that its calls are in is the agent's.
+
+    Called by a program, the outer is, and the callback's own lies within; called by a tool, they stand side by side,
+    and everything is in the callback's.
+    """
+    ours = [step for step in steps if step.dialect == DIALECT.name]
+    agents = {step.span_id: step for step in ours if step.kind == "agent"}
+    tasks: dict[tuple[int | None, str], list[Step]] = {}
+    for step in ours:
+        if step.kind == "workflow" and step.name.startswith(TASK):
+            tasks.setdefault((step.parent_id, step.name.removeprefix(TASK)), []).append(step)
+    for step in agents.values():
+        above = agents.get(step.parent_id or 0)
+        if above is not None and above.agent == step.agent:
             step.kind = "workflow"
+        for task in tasks.get((step.parent_id, step.agent or ""), ()):
+            if step.kind == "agent" and step.start_ns <= task.start_ns and task.end_ns <= step.end_ns:
+                task.kind, task.agent = "agent", step.agent
+                step.kind, step.agent = "workflow", None
 
 
 DIALECT: Final = Dialect("openllmetry", SCOPES, speaks, fill, read_content, rank=60, probes=PROBES, settle=settle)
