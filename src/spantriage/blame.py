@@ -26,8 +26,13 @@ _PROVIDER_CODE: Final = tuple(re.compile(rf"""['"]{key}['"]\s?:\s?['"](?!error['
 
 
 def blames_model(step: Step) -> bool:
-    """Say whether a failure is a model provider's: of a model call it is; elsewhere the words must name a model or its API."""
-    return step.kind == "model" or _MODEL_WORDS.search(said(step.error_type, step.error_message)) is not None
+    """Say whether a failure is a model provider's: of a model call it is; elsewhere the words must name a model or its API.
+
+    An agent that has a model of its own makes calls that have no spans.
+    """
+    if step.kind == "model" or (step.kind == "agent" and step.model is not None):
+        return True
+    return _MODEL_WORDS.search(said(step.error_type, step.error_message)) is not None
 
 
 def leads_to(step: Step) -> tuple[str, ...]:
@@ -36,6 +41,8 @@ def leads_to(step: Step) -> tuple[str, ...]:
         return ()
     if step.content is not None and step.content.empty and step.sign in ("ok", "stop", "unknown"):
         return ("malformed_output",)
+    if step.content is not None and step.content.refusal:
+        return ("refusal",)
     return _LEADS_TO.get(step.sign, ())
 
 

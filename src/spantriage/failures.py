@@ -67,7 +67,7 @@ _TABLE: Final = (
      r"content.?filter", r"content management policy", r"ResponsibleAI", r"ContentPolicy", r"finish.?reason\W{1,5}SAFETY",
      r"blocked (by|due to|because of) .{0,30}(safety|policy|guardrail)", r"safety (filter|system|setting|reason)",
      r"prompt was (flagged|blocked)", r"violat\w+ our (usage|content) polic"),
-    ("refusal", r"\bRefusal", r"ModelRefus", r"refused to (answer|comply|generate)"),
+    ("refusal", r"\bRefusal", r"ModelRefus", r"refused to (answer|comply|generate|produce)"),
     ("step_limit",
      r"Recursion.?limit", r"GraphRecursion", r"UsageLimitExceeded", r"CallsLimit", r"Max(imum)?(Turns|Iterations|Steps)",
      r"max(imum)?[ _-](number of )?((llm|model|agent|tool)[ _-])?(turns|iterations|steps|calls|requests|rounds)\b",

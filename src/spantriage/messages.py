@@ -30,6 +30,10 @@ FINISH: Final[dict[str, FinishReason]] = {
 _TEXT_PARTS: Final = frozenset({"text", "output_text", "input_text"})
 _CALL_PARTS: Final = frozenset({"tool_call", "tool_use", "function_call"})
 _SEEN_PARTS: Final = _TEXT_PARTS | _CALL_PARTS | {"reasoning", "thinking", "redacted_thinking", "refusal", "tool_call_response"}
+# OpenAI's Responses API has items where others have messages: a call, its output and a thought each stand alone.
+_CALL_ITEMS: Final = frozenset({"function_call", "custom_tool_call"})
+_OUTPUT_ITEMS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
+_SCHEMAS: Final = ("parameters", "input_schema", "parameters_json_schema", "inputSchema")
 _ASSISTANT: Final = frozenset({"assistant", "model", "ai", "tool-call"})
 
 
@@ -54,12 +58,12 @@ def read_reply(content: Content, messages: object) -> str | None:
         content.truncated = content.truncated or (type(messages) is str and len(messages) > text.LOAD_CAP)
         return None
     content.captured = True
-    for message in loaded[:MESSAGES_CAP]:
-        if not isinstance(message, Mapping):
+    for item in loaded[:MESSAGES_CAP]:
+        message = _as_message(item)
+        if message is None:
             continue
         finish = text.string(message.get("finish_reason")) or finish
-        refusal = text.string(message.get("refusal"))
-        content.refusal = refusal or content.refusal
+        content.refusal = _refusal(message) or content.refusal
         content.requested.extend(_calls(message))
         content.replied = content.replied or not _is_withheld(message)
         said = _text(message)
@@ -73,8 +77,9 @@ def read_tail(content: Content, tail: Tail) -> None:
     calls: dict[str, ToolCall] = {}
     unanswered: list[ToolCall] = []
     content.truncated = content.truncated or tail.truncated
-    for index, message in enumerate(tail.messages[:MESSAGES_CAP], tail.start):
-        if not isinstance(message, Mapping):
+    for index, item in enumerate(tail.messages[:MESSAGES_CAP], tail.start):
+        message = _as_message(item)
+        if message is None:
             continue
         role = message.get("role")
         if type(role) is str and role in _ASSISTANT:
@@ -105,10 +110,33 @@ def read_definitions(value: object) -> dict[str, Mapping[str, object] | None] | 
             inner = tool.get("function")
             spec = inner if isinstance(inner, Mapping) else tool
             name = text.name(spec.get("name"))
-            schema = spec.get("parameters") or spec.get("input_schema") or spec.get("parameters_json_schema")
+            schema = next((spec[key] for key in _SCHEMAS if spec.get(key)), None)
+            if isinstance(schema, Mapping) and isinstance(schema.get("json"), Mapping):
+                schema = schema["json"]  # Bedrock's wrapper
             if name is not None:
                 declared[name] = schema if isinstance(schema, Mapping) else None
     return declared or None
+
+
+def _as_message(item: object) -> Mapping[str, object] | None:
+    """A message as it is; a Responses item as the message that it stands for, or None where it says nothing that we read."""
+    if not isinstance(item, Mapping):
+        return None
+    kind = item.get("type")
+    if type(kind) is not str or "role" in item or "parts" in item or "content" in item:
+        return item
+    if kind in _CALL_ITEMS:
+        free = {"input": item.get("input")} if kind == "custom_tool_call" else None  # its input is any text
+        call = {"id": item.get("call_id"), "name": item.get("name"), "arguments": free or item.get("arguments")}
+        return {"role": "assistant", "tool_calls": [call]}
+    if kind in _OUTPUT_ITEMS:
+        return {"role": "tool", "tool_call_id": item.get("call_id"), "content": item.get("output")}
+    return None if kind == "reasoning" or kind.endswith(("_call", "_output", "_reference")) else item
+
+
+def _refusal(message: Mapping[str, object]) -> str | None:
+    said = text.string(message.get("refusal"))
+    return said or next((text.string(part.get("refusal")) for part in _parts(message) if part.get("type") == "refusal"), None)
 
 
 def _calls(message: Mapping[str, object]) -> Iterator[ToolCall]:

@@ -35,9 +35,9 @@ _ELSEWHERE: Final = re.compile(
 )
 _NAME: Final = r"['\"`(\[]{0,2}([\w.:/-]{1,100}?)['\"`)\]]{0,2}"
 _NAMED: Final = re.compile(
-    rf"(?:unknown|hallucinated) (?:tool|function)(?: name| call)?:? {_NAME}(?=[\s.,;]|$)"
+    rf"(?:unknown|hallucinated) (?:tool|function)(?: name| call)?:? {_NAME}(?=[\s.,;<]|$)"
     rf"|(?:tool|function|action) {_NAME} (?:not found|does not exist|don'?t exist|is not|was not)"
-    rf"|no (?:such )?(?:tool|function)(?: named| called| with name)?:? {_NAME}(?=[\s.,;]|$)"
+    rf"|no (?:such )?(?:tool|function)(?: named| called| with name| available)?:? {_NAME}(?=[\s.,;<]|$)"
     rf"|{_NAME} (?:is )?not a valid tool",
     re.IGNORECASE,
 )

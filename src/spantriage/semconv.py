@@ -16,10 +16,13 @@ __all__ = [
     "fill",
     "fill_agent",
     "fill_model",
+    "fill_raw_usage",
     "fill_tool",
     "fill_usage",
+    "mark_broken_off",
     "read_content",
     "set_finish",
+    "tool_result",
 ]
 
 Attributes = Mapping[str, object]
@@ -44,7 +47,9 @@ OPERATIONS: Final[dict[str, Kind]] = {
     "run_guardrail": "guardrail",
 }
 # Values of gen_ai.system that name the framework and not the provider of the model.
-FRAMEWORKS: Final = frozenset({"strands-agents", "autogen", "chatcompletion", "langgraph", "langchain", "microsoft.agent_framework"})
+FRAMEWORKS: Final = frozenset(
+    {"strands-agents", "autogen", "chatcompletion", "langgraph", "langchain", "microsoft.agent_framework", "gcp.vertex.agent"}
+)
 INPUT: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
 OUTPUT: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
 CACHED: Final = (
@@ -111,6 +116,21 @@ def fill_usage(step: Step, attributes: Attributes) -> None:
         step.cost_usd = text.number(cost)
 
 
+def fill_raw_usage(step: Step, raw: object) -> None:
+    """Cached and reasoning tokens out of a provider's own usage object, where only that has them."""
+    usage = text.load(raw) if type(raw) is not str or len(raw) < 4_000 else None
+    if not isinstance(usage, Mapping):
+        return
+    for key in ("prompt_tokens_details", "input_tokens_details"):
+        details = usage.get(key)
+        if isinstance(details, Mapping):
+            step.cached_tokens = text.count(details.get("cached_tokens"))
+    for key in ("completion_tokens_details", "output_tokens_details"):
+        details = usage.get(key)
+        if isinstance(details, Mapping):
+            step.reasoning_tokens = text.count(details.get("reasoning_tokens"))
+
+
 def first(attributes: Attributes, keys: tuple[str, ...]) -> int | None:
     """The first of these keys that holds a count."""
     for key in keys:
@@ -139,9 +159,11 @@ def fill_agent(step: Step, attributes: Attributes) -> None:
 
 
 def read_content(step: Step, attributes: Attributes, span: Span, history: History) -> Content | None:
-    """Messages of a model call or an agent: `gen_ai.*.messages`, and the flattened `gen_ai.prompt.N` of old."""
+    """Messages of a model call or an agent: `gen_ai.*.messages`."""
     if step.kind not in ("model", "agent", "event"):
         return None
+    if step.kind == "agent":
+        history = History()  # its messages are those of its first model call, which is to read them too
     content = Content(declared=read_definitions(attributes.get("gen_ai.tool.definitions")))
     output = attributes.get("gen_ai.output.messages")
     if output is not None:
@@ -160,6 +182,23 @@ def set_finish(step: Step, finish: object) -> None:
     step.finish = finish_reason(finish)
     if step.sign == "ok" and step.finish is not None:
         step.sign = step.finish
+
+
+def mark_broken_off(step: Step, content: Content) -> None:
+    """Name a streamed answer that began and never ended: neither finish reason nor usage came."""
+    if step.streamed and step.sign == "ok" and step.finish is None and step.input_tokens is None and content.text:
+        step.sign = "incomplete_stream"
+
+
+def tool_result(value: object) -> str | None:
+    """The result itself; LangChain wraps it in a message whose id is new each time."""
+    message = text.load(value) if type(value) is str and '"tool_call_id"' in value else value
+    inner = message.get("data") or message.get("kwargs") if isinstance(message, Mapping) else None
+    if isinstance(inner, Mapping) and "content" in inner:
+        failed = inner.get("status") == "error"
+        said = text.plain(inner["content"])
+        return f"Error: {said}" if failed and said and not said.lower().startswith("error") else said
+    return text.plain(value)
 
 
 def event_attributes(span: Span, name: str) -> Mapping[str, object] | None:

@@ -76,6 +76,8 @@ def read(span: Span, attributes: Attributes, scope: str, failed: bool) -> Step |
     dialect.fill(step, attributes)
     if failed:
         read_error(step, span, attributes)
+    elif step.failed:  # the dialect knows it from an attribute of its own
+        step.sign = name_failure(step.kind, step.error_type, step.error_message)
     elif step.kind == "model":
         if step.finish is not None:
             step.sign = step.finish
@@ -93,8 +95,10 @@ def read_error(step: Step, span: Span, attributes: Attributes) -> None:
     if not is_failure(kind):
         return
     step.failed = True
-    step.error_type, step.error_message = kind, message
-    step.sign = name_failure(step.kind, kind, message)
+    if message == kind:  # a status text that repeats the type says nothing
+        message = None
+    step.error_type, step.error_message = kind or step.error_type, message or step.error_message
+    step.sign = name_failure(step.kind, step.error_type, step.error_message)
 
 
 def error_of(span: Span, attributes: Attributes) -> tuple[str | None, str | None]:

@@ -31,22 +31,7 @@ def fill(step: Step, attributes: Attributes) -> None:
     elif step.kind == "model":
         raw = attributes.get("gen_ai.usage.raw")
         if type(raw) is str and step.cached_tokens is None:
-            fill_raw_usage(step, raw)
-
-
-def fill_raw_usage(step: Step, raw: str) -> None:
-    """Cached and reasoning tokens, which Logfire keeps only in the provider's own usage object."""
-    usage = text.load(raw) if len(raw) < 4_000 else None
-    if not isinstance(usage, Mapping):
-        return
-    for key in ("prompt_tokens_details", "input_tokens_details"):
-        details = usage.get(key)
-        if isinstance(details, Mapping):
-            step.cached_tokens = text.count(details.get("cached_tokens"))
-    for key in ("completion_tokens_details", "output_tokens_details"):
-        details = usage.get(key)
-        if isinstance(details, Mapping):
-            step.reasoning_tokens = text.count(details.get("reasoning_tokens"))
+            semconv.fill_raw_usage(step, raw)
 
 
 def read_content(step: Step, attributes: Attributes, span: Span, history: History) -> Content | None:
@@ -56,7 +41,7 @@ def read_content(step: Step, attributes: Attributes, span: Span, history: Histor
         return None
     raw = attributes.get("gen_ai.usage.raw")
     if type(raw) is str and step.cached_tokens is None:
-        fill_raw_usage(step, raw)
+        semconv.fill_raw_usage(step, raw)
     if "gen_ai.input.messages" not in attributes:
         request = text.load(attributes.get("request_data"))
         messages = request.get("messages") if isinstance(request, Mapping) else None

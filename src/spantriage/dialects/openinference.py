@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from spantriage import text
+from spantriage import flattened, semconv, text
 from spantriage.dialects import Attributes, Dialect
-from spantriage.history import History, Tail
+from spantriage.history import History
 from spantriage.messages import finish_reason, read_definitions, read_reply, read_tail
 from spantriage.model import Content, Kind, Span, Step, ToolCall
 
@@ -46,24 +46,12 @@ def fill(step: Step, attributes: Attributes) -> None:
     elif kind == "tool":
         step.tool = text.name(get("tool.name")) or text.name(step.name)
         step.call_id = text.name(get("tool_call.id") or get("tool.id"))
-        step.arguments, step.result = text.plain(get("input.value")), tool_result(get("output.value"))
+        step.arguments, step.result = text.plain(get("input.value")), semconv.tool_result(get("output.value"))
     elif kind == "agent":
         fill_agent(step, attributes)
     conversation = get("session.id")
     if conversation is not None:
         step.conversation = text.name(conversation)
-
-
-def tool_result(value: object) -> str | None:
-    """The result itself; LangChain wraps it in a message whose id is new each time."""
-    if type(value) is str and '"tool_call_id"' in value:
-        message = text.load(value)
-        inner = message.get("data") or message.get("kwargs") if isinstance(message, Mapping) else None
-        if isinstance(inner, Mapping) and "content" in inner:
-            failed = inner.get("status") == "error"
-            said = text.plain(inner["content"])
-            return f"Error: {said}" if failed and said and not said.lower().startswith("error") else said
-    return text.plain(value)
 
 
 def fill_model(step: Step, attributes: Attributes) -> None:
@@ -72,7 +60,7 @@ def fill_model(step: Step, attributes: Attributes) -> None:
     if step.name.endswith(NOT_CALLS):
         step.kind = "workflow"
         return
-    step.model = text.name(get("llm.model_name"))
+    step.model = text.name(get("llm.model_name")) or model_asked_for(get("llm.invocation_parameters"))
     provider = get("llm.provider") or get("llm.system")
     step.provider = provider.lower()[: text.NAME_CAP] if type(provider) is str else None
     step.finish = finish_reason(get("llm.finish_reason"))
@@ -85,6 +73,12 @@ def fill_model(step: Step, attributes: Attributes) -> None:
     elif step.finish is None:
         parameters = get("llm.invocation_parameters")
         step.streamed = (type(parameters) is str and '"stream": true' in parameters[:4_000]) or None
+
+
+def model_asked_for(parameters: object) -> str | None:
+    """The model's name in the parameters of a call that got no answer, and so no model name of its own."""
+    loaded = text.load(parameters) if type(parameters) is str and len(parameters) < 20_000 else None
+    return text.name(loaded.get("model")) if isinstance(loaded, Mapping) else None
 
 
 def fill_agent(step: Step, attributes: Attributes) -> None:
@@ -116,9 +110,8 @@ def read_content(step: Step, attributes: Attributes, span: Span, history: Histor
     if output:
         read_reply(content, list(output.values()))
     if prompt:
-        read_tail(content, tail_of(prompt, history))
-    if step.streamed and not step.failed and content.text:
-        step.sign = "incomplete_stream"  # an answer began; neither finish reason nor usage came
+        read_tail(content, flattened.tail_of(prompt, history))
+    semconv.mark_broken_off(step, content)
     invalid = attributes.get("output.value")
     if step.finish == "tool_calls" and not content.requested and type(invalid) is str:
         content.requested.extend(invalid_calls(invalid))
@@ -143,17 +136,22 @@ def gather(attributes: Attributes) -> tuple[dict[int, object], list[object], dic
 def place(messages: dict[int, object], path: str, value: object) -> None:
     """Put one flattened attribute where it belongs in its message."""
     number, _, rest = path.partition(".message.")
-    if not number.isdecimal() or len(number) > 6:
+    if not flattened.is_number(number):
         return
     message = messages.setdefault(int(number), {})
     assert isinstance(message, dict)
     head, _, tail = rest.partition(".")
     if head in ("role", "content", "tool_call_id", "name") and not tail:
         message[head] = value
-    elif head == "contents" and tail.endswith(".message_content.text"):
+    elif head == "contents" and tail.endswith(".message_content.type"):
+        if value == "reasoning":
+            message.setdefault("_thoughts", set()).add(tail.partition(".")[0])
+    elif head == "contents" and tail.partition(".")[0] in message.get("_thoughts", ()):
+        return  # what the model thought is not what it said
+    elif (head == "contents" and tail.endswith(".message_content.text")) or (head == "content" and flattened.is_number(tail)):
         said = message.get("content")
         message["content"] = f"{said}\n{value}" if type(said) is str and type(value) is str else value
-    elif head == "tool_calls":
+    elif head == "tool_calls" or (head == "contents" and ".tool_call." in tail):
         index, _, field = tail.partition(".tool_call.")
         calls = message.setdefault("_calls", {})
         call = calls.setdefault(index, {"function": {}})
@@ -162,13 +160,6 @@ def place(messages: dict[int, object], path: str, value: object) -> None:
         elif field in ("function.name", "function.arguments"):
             call["function"][field.removeprefix("function.")] = value
         message["tool_calls"] = list(calls.values())
-
-
-def tail_of(prompt: dict[int, object], history: History) -> Tail:
-    """The messages that the call before had not: a history only ever grows at its end."""
-    order = sorted(prompt)
-    start = history.grown(repr([prompt[i] for i in order[:2]])[:1_000], len(order))
-    return Tail([prompt[i] for i in order[start:]], start)
 
 
 def invalid_calls(output: str) -> list[ToolCall]:
