@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -223,10 +224,10 @@ def _take_requests(models: list[Step], tools: list[Step]) -> None:
             tool.arguments = calls[call_id].arguments if tool.arguments is None else tool.arguments
             tool.result = tool.result if tool.failed else results[call_id].text
         elif tool.tool is not None:
-            before_it = [step for step in models if step.start_ns <= tool.start_ns and step.agent == tool.agent]
-            valid = True if tool.arguments is not None else None
-            for step in before_it[-1:]:
-                _add_request(step, ToolCall(tool.tool, tool.call_id, tool.arguments, valid))
+            place = bisect_right(models, tool.start_ns, key=lambda step: step.start_ns)
+            if place and models[place - 1].agent == tool.agent:
+                valid = True if tool.arguments is not None else None
+                _add_request(models[place - 1], ToolCall(tool.tool, tool.call_id, tool.arguments, valid))
         if not tool.failed and tool.result is not None:
             tool.sign = read_result(tool.result) or "ok"
         tool.arguments_digest, tool.result_digest = text.digest(tool.arguments), text.digest(tool.result)

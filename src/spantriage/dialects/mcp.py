@@ -8,6 +8,7 @@ has `error.type=tool_error`.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -15,7 +16,7 @@ from spantriage import semconv, text
 from spantriage.dialects import Attributes, Dialect, read_error
 from spantriage.failures import name_failure, read_result
 from spantriage.history import History
-from spantriage.model import Content, Kind, Span, Step
+from spantriage.model import Content, Kind, Span, Step, ToolCall
 
 METHOD: Final = "mcp.method.name"
 CALL: Final = "tools/call"
@@ -123,22 +124,25 @@ def _sign(call: Step) -> str:
 
 def _match(calls: list[Step], steps: list[Step]) -> None:
     """Give calls the ids under which models asked for them, in order, so that the messages tell of no second call."""
-    waiting = [(step, asked) for step in steps if step.kind == "model" and step.content is not None for asked in step.content.requested]
-    answers = {result.call_id: result for step in steps if step.content is not None for result in step.content.results}
     taken = {step.call_id for step in steps if step.kind == "tool" and step.call_id is not None}
+    waiting: dict[str, deque[tuple[Step, ToolCall]]] = {}
+    for step in steps:
+        for asked in step.content.requested if step.kind == "model" and step.content is not None else ():
+            if asked.name is not None and asked.call_id is not None and asked.call_id not in taken:
+                waiting.setdefault(asked.name, deque()).append((step, asked))
+    answers = {result.call_id: result.text for step in steps if step.content is not None for result in step.content.results}
     for call in calls:
-        for step, asked in waiting:
-            if asked.call_id is None or asked.call_id in taken or step.start_ns > call.start_ns:
+        names = [name for name, queue in waiting.items() if queue and call.tool is not None and _is_same(call.tool, name)]
+        for name in names[:1]:
+            if waiting[name][0][0].start_ns > call.start_ns:
                 continue
-            if asked.name is not None and call.tool is not None and _is_same(call.tool, asked.name):
-                taken.add(asked.call_id)
-                call.call_id, call.tool = asked.call_id, asked.name
-                call.arguments = asked.arguments if call.arguments is None else call.arguments
-                call.arguments_digest = text.digest(call.arguments)
-                if call.result is None and asked.call_id in answers:
-                    call.result = answers[asked.call_id].text
-                    call.sign = _sign(call)
-                break
+            _, asked = waiting[name].popleft()
+            call.call_id, call.tool = asked.call_id, name
+            call.arguments = asked.arguments if call.arguments is None else call.arguments
+            call.arguments_digest = text.digest(call.arguments)
+            if call.result is None and asked.call_id in answers:
+                call.result = answers[asked.call_id]
+                call.sign = _sign(call)
 
 
 DIALECT: Final = Dialect(
