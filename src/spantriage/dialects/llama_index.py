@@ -10,6 +10,7 @@ import ast
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final
@@ -23,6 +24,7 @@ from spantriage.model import Content, Kind, Span, Step, ToolCall, ToolResult
 from spantriage.semconv import event_attributes
 
 SUMMARY: Final = "llamaindex.step.input_summary"
+SUMMARY_CAP: Final = 4_000
 # The last part of a span's name is a method; what it means where its class is no agent or engine.
 METHODS: Final[dict[str, Kind]] = {
     **dict.fromkeys(("chat", "achat", "stream_chat", "astream_chat"), "model"),
@@ -62,12 +64,10 @@ def fill_call(step: Step, summary: str) -> None:
     found = CALL.match(summary)
     name = found or NAME.match(summary)
     step.tool = name[1] if name is not None else None
-    if found is not None:
+    if found is not None and len(summary) <= SUMMARY_CAP:
         step.call_id = text.name(found[3])
-        try:
+        with suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             step.arguments = text.plain(ast.literal_eval(found[2]))
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            step.arguments = None
 
 
 def read_content(step: Step, attributes: Attributes, span: Span, history: History) -> Content | None:
@@ -105,20 +105,30 @@ def read_output(step: Step, span: Span) -> None:
         step.result = _literal(ANSWERED.search(output))
         step.result_digest, step.arguments_digest = text.digest(step.result), text.digest(step.arguments)
     elif method in ("run", "run_agent_step"):
-        step.result = _literal(SAID.search(output))
-    elif (found := AGENT.search(output)) is not None:
-        step.note = {"agent": found[1]}
+        step.result = said(output)
+    else:
+        step.note = turn_of(output)
+
+
+def said(output: str) -> str | None:
+    """The answer in the words that Python has for a step's result."""
+    return _literal(SAID.search(output))
+
+
+def turn_of(output: str) -> dict[str, object] | None:
+    """A note of the agent whose turn a step's result says it is."""
+    found = AGENT.search(output)
+    return None if found is None else {"agent": found[1]}
 
 
 def _literal(found: re.Match[str] | None) -> str | None:
     """A Python string; of one that was cut, what is left of it, with the dots that say so."""
     if found is None:
         return None
-    said = found[1]
     try:
-        return str(ast.literal_eval(said))
+        return str(ast.literal_eval(found[1]))
     except (ValueError, SyntaxError):
-        return said[1:]
+        return found[1][1:]
 
 
 def to_message(value: object) -> dict[str, object]:
@@ -145,7 +155,7 @@ def settle(steps: list[Step]) -> None:
     ours = [step for step in steps if step.dialect == DIALECT.name]
     by_id = {step.span_id: step for step in ours}
     _merge_calls(ours, by_id)
-    _name_agents(ours, by_id)
+    name_agents(ours, by_id)
     models = [step for step in ours if step.kind == "model"]
     for step in models:
         if step.content is not None:
@@ -180,7 +190,7 @@ def _merge_calls(steps: list[Step], by_id: Mapping[int, Step]) -> None:
             step.kind = "tool"
 
 
-def _name_agents(steps: list[Step], by_id: Mapping[int, Step]) -> None:
+def name_agents(steps: list[Step], by_id: Mapping[int, Step]) -> None:
     """The agent whose turn it is, as the steps before said; a run of one agent is that agent's."""
     turn: dict[int, str] = {}
     for step in steps:
@@ -190,11 +200,9 @@ def _name_agents(steps: list[Step], by_id: Mapping[int, Step]) -> None:
             turn[root.span_id] = name
             if root.kind == "agent" and root.agent is None:
                 root.agent = name
-        if step is not root:
-            step.agent = turn.get(root.span_id)
+        step.agent = turn.get(root.span_id, step.agent) if step is not root else step.agent
     for step in steps:
-        if step.kind == "agent" and step.agent is None:
-            step.agent = step.name.rpartition(".")[0]
+        step.agent = step.name.rpartition(".")[0] if step.kind == "agent" and step.agent is None else step.agent
 
 
 def _take_reply(step: Step, content: Content, by_id: Mapping[int, Step]) -> None:
@@ -211,18 +219,16 @@ def _take_reply(step: Step, content: Content, by_id: Mapping[int, Step]) -> None
 
 def _take_requests(models: list[Step], tools: list[Step]) -> None:
     """Tool calls that the next call's history shows were asked for by the call before; their arguments are whole there."""
-    calls: dict[str, ToolCall] = {}
-    results: dict[str, ToolResult] = {}
+    told: dict[str, tuple[ToolCall, ToolResult]] = {}
     for before, step in pairwise(models):
         for result in step.content.results if step.content is not None else ():
-            if result.call is not None and result.call_id is not None and result.call_id not in calls:
-                calls[result.call_id], results[result.call_id] = result.call, result
+            if result.call is not None and result.call_id is not None and result.call_id not in told:
+                told[result.call_id] = result.call, result
                 _add_request(before, result.call)
     for tool in tools:
-        call_id = tool.call_id or ""
-        if call_id in calls:
-            tool.arguments = calls[call_id].arguments if tool.arguments is None else tool.arguments
-            tool.result = tool.result if tool.failed else results[call_id].text
+        if (known := told.get(tool.call_id or "")) is not None:
+            tool.arguments = known[0].arguments if tool.arguments is None else tool.arguments
+            tool.result = tool.result if tool.failed else known[1].text
         elif tool.tool is not None:
             place = bisect_right(models, tool.start_ns, key=lambda step: step.start_ns)
             if place and models[place - 1].agent == tool.agent:

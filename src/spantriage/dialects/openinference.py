@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from spantriage import text
-from spantriage.dialects import Attributes, Dialect
+from spantriage.dialects import Attributes, Dialect, llama_index
 from spantriage.history import History, Tail
 from spantriage.messages import finish_reason, read_definitions, read_reply, read_tail
 from spantriage.model import Content, Kind, Span, Step, ToolCall
@@ -27,6 +27,7 @@ KINDS: Final[dict[str, Kind]] = {
 NOT_CALLS: Final = ("._prepare_chat_with_tools",)
 UNNAMED_ROOTS: Final = frozenset({"Agent workflow"})
 AGENT_SUFFIXES: Final = ("._execute_core", ".run", ".arun", ".query")
+TURNS: Final = (".init_run", ".setup_agent", ".aggregate_tool_results")  # steps of LlamaIndex that say whose turn is next
 OUT: Final = "llm.output_messages."
 IN: Final = "llm.input_messages."
 
@@ -46,24 +47,44 @@ def fill(step: Step, attributes: Attributes) -> None:
     elif kind == "tool":
         step.tool = text.name(get("tool.name")) or text.name(step.name)
         step.call_id = text.name(get("tool_call.id") or get("tool.id"))
-        step.arguments, step.result = text.plain(get("input.value")), tool_result(get("output.value"))
+        step.arguments, step.result = arguments(get("input.value")), tool_result(get("output.value"))
     elif kind == "agent":
         fill_agent(step, attributes)
+    elif kind == "workflow" and step.name.endswith(TURNS):
+        step.note = llama_index.turn_of(text.string(get("output.value")) or "")
+    elif kind == "workflow" and step.name.endswith("Agent.run"):
+        step.kind, step.result = "agent", llama_index.said(text.string(get("output.value")) or "")
     conversation = get("session.id")
     if conversation is not None:
         step.conversation = text.name(conversation)
 
 
-def tool_result(value: object) -> str | None:
-    """The result itself; LangChain wraps it in a message whose id is new each time."""
-    if type(value) is str and '"tool_call_id"' in value:
-        message = text.load(value)
-        inner = message.get("data") or message.get("kwargs") if isinstance(message, Mapping) else None
-        if isinstance(inner, Mapping) and "content" in inner:
-            failed = inner.get("status") == "error"
-            said = text.plain(inner["content"])
-            return f"Error: {said}" if failed and said and not said.lower().startswith("error") else said
+def arguments(value: object) -> str | None:
+    """A tool's arguments; LlamaIndex wraps them as Python passed them."""
+    if type(value) is str and value.startswith('{"kwargs":'):
+        loaded = text.load(value)
+        if isinstance(loaded, Mapping) and loaded.keys() == {"kwargs"}:
+            return text.plain(loaded["kwargs"])
     return text.plain(value)
+
+
+def tool_result(value: object) -> str | None:
+    """The result itself; LangChain wraps it in a message whose id is new each time, LlamaIndex in what else it knows."""
+    if type(value) is not str or ('"tool_call_id"' not in value and '"blocks"' not in value[:40]):
+        return text.plain(value)
+    message = text.load(value)
+    if not isinstance(message, Mapping):
+        return value
+    inner = message.get("data") or message.get("kwargs")
+    blocks = message.get("blocks")
+    if isinstance(blocks, list) and "tool_name" in message:
+        said = "\n".join(block["text"] for block in blocks if isinstance(block, Mapping) and type(block.get("text")) is str)
+        failed = message.get("is_error") is True
+    elif isinstance(inner, Mapping) and "content" in inner:
+        said, failed = text.plain(inner["content"]) or "", inner.get("status") == "error"
+    else:
+        return value
+    return f"Error: {said}" if failed and said and not said.lower().startswith("error") else said
 
 
 def fill_model(step: Step, attributes: Attributes) -> None:
@@ -189,4 +210,13 @@ def invalid_calls(output: str) -> list[ToolCall]:
     return found
 
 
-DIALECT: Final = Dialect("openinference", ("openinference.*",), speaks, fill, read_content, rank=40, probes=("openinference.span.kind",))
+def settle(steps: list[Step]) -> None:
+    """LlamaIndex names its agents in the results of steps around their calls."""
+    ours = [step for step in steps if step.dialect == DIALECT.name]
+    if any(step.note for step in ours):
+        llama_index.name_agents(ours, {step.span_id: step for step in ours})
+
+
+DIALECT: Final = Dialect(
+    "openinference", ("openinference.*",), speaks, fill, read_content, rank=40, probes=("openinference.span.kind",), settle=settle
+)  # fmt: skip
