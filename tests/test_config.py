@@ -73,7 +73,14 @@ def test_the_project_is_looked_for_in_the_folders_above(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"[tool.spantriage\n", b"\xff\xfe\x00", b"tool = 1\n", b"[tool]\nspantriage = 5\n", b"[[tool.spantriage]]\nx = 1\n", b"a = " + b"[" * 5_000],
+    [
+        b"[tool.spantriage\n",
+        b"\xff\xfe\x00",
+        b"tool = 1\n",
+        b"[tool]\nspantriage = 5\n",
+        b"[[tool.spantriage]]\nx = 1\n",
+        b"a = " + b"[" * 5_000,
+    ],
 )
 def test_a_project_file_that_is_broken_is_its_owners_business(content: bytes, folder: Path) -> None:
     (folder / "pyproject.toml").write_bytes(content)

@@ -67,7 +67,19 @@ def test_a_copy_is_like_the_span_in_everything_else() -> None:
     ((span,), (copied,)) = spans, inner.get_finished_spans()
     assert span.dropped_attributes == copied.dropped_attributes == 1
     assert span.dropped_events == copied.dropped_events == 2
-    for name in ("name", "context", "parent", "kind", "status", "start_time", "end_time", "events", "links", "resource", "instrumentation_scope"):
+    for name in (
+        "name",
+        "context",
+        "parent",
+        "kind",
+        "status",
+        "start_time",
+        "end_time",
+        "events",
+        "links",
+        "resource",
+        "instrumentation_scope",
+    ):
         assert getattr(span, name) == getattr(copied, name), name
     exporter.shutdown()
 

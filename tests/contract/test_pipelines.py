@@ -67,7 +67,9 @@ def events(receiver: Receiver, *, times: int = 1) -> None:
     for event in receiver.events:
         assert event["event"] == "gen_ai.evaluation.result"
         assert event["attributes"]["gen_ai.evaluation.target"] == "bot"
-        told.setdefault(event["attributes"]["gen_ai.evaluation.name"], {})[event["attributes"]["triage.finding.id"]] = spans[event["span_id"]]
+        told.setdefault(event["attributes"]["gen_ai.evaluation.name"], {})[event["attributes"]["triage.finding.id"]] = spans[
+            event["span_id"]
+        ]
     assert list(told["tool.silent_failure"].values()) == ["execute_tool weather"] * times
     assert list(told["loop.repeated_call"].values()) == ["execute_tool stock"] * times
 

@@ -49,12 +49,16 @@ def arguments_of(given: str | None) -> str | None:
 
 
 def result_of(taken: str | None) -> str | None:
-    """What the tool gave back, out of LlamaIndex's own record of it."""
-    loaded = text.load(taken) if taken is not None and '"raw_output"' in taken else None
+    """What the model was shown of the tool's result, out of LlamaIndex's own record of it."""
+    loaded = text.load(taken) if taken is not None and '"tool_name"' in taken else None
     if not isinstance(loaded, Mapping):
         return taken
-    said = text.plain(loaded.get("raw_output"))
-    if loaded.get("is_error") is True and said is not None and not said.lower().startswith("error"):
+    blocks = loaded.get("blocks")
+    if isinstance(blocks, list):
+        said = "\n".join(block["text"] for block in blocks if isinstance(block, Mapping) and type(block.get("text")) is str)
+    else:
+        said = text.plain(loaded.get("raw_output")) or ""
+    if loaded.get("is_error") is True and said and not said.lower().startswith("error"):
         return f"Error: {said}"
     return said
 
