@@ -41,11 +41,11 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,logfire]' --group dev
 	touch $(STAMP)
 
-# The newest Logfire asks for newer certificates than some package indexes have, hence --no-deps.
+# The newest releases ask for versions of each other that a package index may not have yet, hence --no-deps.
 .venv-newest/.installed: $(STAMP)
 	$(PYTHON) -m venv --without-pip $(@D)
 	$(PIP) --editable '.[logfire]' --group contract opentelemetry-configuration
-	$(PIP) --upgrade --no-deps logfire logfire-sdk
+	$(PIP) --upgrade --no-deps logfire logfire-sdk opentelemetry-distro
 	touch $@
 
 .venv-oldest/.installed: $(STAMP)

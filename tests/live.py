@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Tracer
 from programs.agent import run
@@ -50,6 +50,18 @@ class Kept:
     def last(self) -> dict[str, Finding]:
         """What holds in the end, by id."""
         return {finding.finding_id: finding for finding in self.findings}
+
+
+class Exported(SpanExporter):
+    """Keeps what was exported, read as an encoder reads it, without a lock: the SDK's own must not be interrupted by itself."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[str, dict[str, Any]]] = []
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        for span in spans:
+            self.spans.append((span.name, dict(span.attributes or {})))
+        return SpanExportResult.SUCCESS
 
 
 def make_provider(*processors: SpanProcessor, **options: Any) -> TracerProvider:

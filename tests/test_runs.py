@@ -20,6 +20,7 @@ from spantriage import runs
 from spantriage.config import Settings
 from spantriage.detectors import all_detectors
 from spantriage.dialects import speaks_agent
+from spantriage.ended import keep
 from spantriage.engine import Engine, select
 from spantriage.finding import Finding
 from spantriage.replay import Replay
@@ -44,7 +45,8 @@ class Clock:
             scope = span.instrumentation_scope
             is_agents = speaks_agent("" if scope is None else scope.name, dict(span.attributes or {}))
             self.traces[span.context.trace_id] = None
-            self.runs.take(span, dict(span.attributes or {}), None, is_agents, int(self.now_s * S))
+            kept = keep(span, dict(span.attributes or {})) if is_agents else None
+            self.runs.take(span.context, span.parent, None, kept, int(self.now_s * S))
         self.findings += self.runs.take_findings()
 
     def wait(self, seconds: float) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from faulty_sink import FaultySink
-from live import FOUND, Kept, call, ended, exporting, make_provider, own, watching
+from live import FOUND, Exported, Kept, call, ended, exporting, make_provider, own, watching
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from programs.agent import run
@@ -383,7 +383,7 @@ class Finalised:
 
 @pytest.mark.parametrize("kind", ["simple", "batch"])
 def test_spans_that_the_collector_ends_anywhere_in_our_code_neither_block_nor_break_it(kind: str) -> None:
-    exporter = InMemorySpanExporter()
+    exporter = Exported()
     watcher = watching(Kept(), grace_s=0.0)
     provider = make_provider(watcher, exporting(kind, exporter))
     tracer = provider.get_tracer("test")
@@ -406,7 +406,7 @@ def test_spans_that_the_collector_ends_anywhere_in_our_code_neither_block_nor_br
     provider.force_flush()
 
     assert len(ends) == 150
-    assert len(exporter.get_finished_spans()) == 150 * 7
+    assert len(exporter.spans) == 150 * 7
     accounts = watcher.worker.accounts()
     assert accounts["processed"] + accounts["dropped.queue_full"] == 150 * 7
     assert not {key for key in accounts if "errors" in key}

@@ -115,8 +115,8 @@ def place(provider: object, processor: SpanProcessor) -> tuple[object, bool]:
     return home, True
 
 
-def has_another(provider: object, processor: SpanProcessor) -> bool:
-    """Say whether a processor of ours other than this one is at work in `provider`."""
+def has_another(provider: object, processor: SpanProcessor | None = None) -> bool:
+    """Say whether a processor of ours, other than this one, is at work in `provider`."""
     _, group = unwrap(provider)
     found = getattr(group_below(group), "_span_processors", ())
     return any(isinstance(other, TriageProcessor) and other is not processor for other in found)

@@ -9,7 +9,9 @@ import logging
 import os
 from typing import Final
 
-from spantriage.attachment import Triage, enter, watch_provider
+from opentelemetry import trace
+
+from spantriage.attachment import Triage, enter, has_another, watch_provider
 from spantriage.config import SWITCH, load_settings
 from spantriage.processor import TriageProcessor
 
@@ -22,6 +24,8 @@ def _attach() -> Triage | None:
     if SWITCH.get(os.environ.get("SPANTRIAGE_DISABLED", "").lower(), False):
         return None
     try:
+        if has_another(trace.get_tracer_provider()):
+            return None
         triage = Triage(TriageProcessor(settings=load_settings()), yields=True)
         watch_provider(triage)
         return triage
@@ -35,7 +39,5 @@ TRIAGE: Final[Triage | None] = _attach()
 
 def attach_after_instrument() -> None:
     """For `opentelemetry-instrument`: settle in the provider that it has configured."""
-    from opentelemetry import trace
-
     if TRIAGE is not None and TRIAGE.strategy == "waiting":
         enter(TRIAGE, trace.get_tracer_provider())

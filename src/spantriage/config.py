@@ -43,7 +43,7 @@ class Settings:
     """Steps kept of one run; later ones are counted and not looked at again."""
     queue_size: int = 8_192
     """Ended spans that may wait for the worker; beyond it the oldest is dropped and counted."""
-    exit_s: float = 2.0
+    exit_s: float = 1.5
     """How long the end of the process may wait for findings to leave, in seconds."""
     detectors: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Settings of single detectors: `[tool.spantriage.detectors."loop.repeated_call"] at = 5`."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Delivery"]
 
 LOG: Final = logging.getLogger("spantriage")
+FOREVER: Final = float("inf")
 LEAST_S: Final = 0.05  # what every sink is given to flush, however late it is
 
 
@@ -40,9 +41,14 @@ class Delivery:
                 LOG.warning("sink %s is left out: %s", spec, error)
                 self._counters["sinks_left_out"] += 1
 
-    def write(self, take: Callable[[], list[Finding]]) -> None:
-        """Hand what `take` gives to every sink; one that fails is counted and asked again with the next findings."""
-        with self._writing:
+    def write(self, take: Callable[[], list[Finding]], deadline: float = FOREVER) -> None:
+        """Hand what `take` gives to every sink; one that fails is counted and asked again with the next findings.
+
+        With a deadline it is not waited for longer that another thread has done with them.
+        """
+        if not self._writing.acquire(timeout=-1 if deadline == FOREVER else max(0.0, deadline - time.monotonic())):
+            return
+        try:
             findings = take()
             if not findings:
                 return
@@ -52,6 +58,8 @@ class Delivery:
                     sink.write(findings)
                 except Exception as error:
                     self._blame(sink, error, len(findings))
+        finally:
+            self._writing.release()
 
     def flush(self, deadline: float) -> bool:
         """Have every sink hand on what it holds, until `deadline` of the monotonic clock; False when one could not."""
@@ -59,7 +67,8 @@ class Delivery:
             return False
         try:
             sinks = list(self.sinks)
-            return all([self._flush(sink, (deadline - time.monotonic()) / len(sinks)) for sink in sinks])
+            flushed = [self._flush(sink, (deadline - time.monotonic()) / len(sinks)) for sink in sinks]  # each, whatever one says
+            return all(flushed)
         finally:
             self._writing.release()
 

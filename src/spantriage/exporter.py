@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from spantriage.config import configure_detectors, load_settings
 from spantriage.detectors import all_detectors
 from spantriage.dialects import speaks_agent
+from spantriage.ended import keep
 from spantriage.enrichment import Enriched
 from spantriage.processor import FLUSH_S
 from spantriage.worker import Worker
@@ -64,7 +65,7 @@ class TriageExporter(SpanExporter):
 
     def shutdown(self) -> None:
         """Deliver what is there and shut the inner exporter down."""
-        worker = self._worker
+        worker = self._any_worker()
         if worker is not None:
             try:
                 worker.close(worker.settings.exit_s)
@@ -75,7 +76,7 @@ class TriageExporter(SpanExporter):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Deliver every finding known so far, for at most half of the time, and flush the inner exporter."""
-        worker, done = self._worker, True
+        worker, done = self._any_worker(), True
         if worker is not None:
             try:
                 done = worker.flush(min(FLUSH_S, timeout_millis / 2_000))
@@ -83,6 +84,9 @@ class TriageExporter(SpanExporter):
                 worker.count("hook_errors")
                 done = False
         return (self._inner is None or self._inner.force_flush(timeout_millis)) and done
+
+    def _any_worker(self) -> Worker | None:
+        return self._worker if self._triage is None else self._triage.processor.worker
 
 
 def enrich(span: ReadableSpan, worker: Worker) -> ReadableSpan:
@@ -108,7 +112,7 @@ def queue(span: ReadableSpan, worker: Worker) -> Enriched | None:
     if not is_agents and context.trace_id not in worker.traces:
         return None
     enriched = Enriched(own, worker, span.dropped_attributes)
-    worker.put((span, own, enriched, is_agents))
+    worker.put((context, span.parent, enriched, keep(span, own) if is_agents else None))
     return enriched
 
 

@@ -13,10 +13,12 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace import Span as SdkSpan
+from opentelemetry.trace import SpanContext
 
 from spantriage.config import Settings, configure_detectors, load_settings
 from spantriage.detectors import all_detectors
 from spantriage.dialects import speaks_agent
+from spantriage.ended import keep
 from spantriage.enrichment import Enriched
 from spantriage.worker import Worker
 
@@ -69,17 +71,18 @@ class TriageProcessor(SpanProcessor):
                 return
             else:
                 own = dict(held or _NONE)  # somebody else's mapping, or none
-            scope = span._instrumentation_scope
+            scope, context = span._instrumentation_scope, span._context
+            if context is None:
+                return  # made by hand, and part of no trace
             if not speaks_agent("" if scope is None else scope.name, own):
-                context, traces = span._context, worker.traces
-                if traces and context is not None and context.trace_id in traces:
-                    self._end_other(span, own)
+                if worker.traces and context.trace_id in worker.traces:
+                    self._end_other(span, context, own)
                 return
             enriched = None
             if self.enriches:
                 # The mapping is shared by the processors that follow. `attach` probes whether the SDK in use shows it.
                 span._attributes = enriched = Enriched(own, worker, getattr(held, "dropped", 0))
-            worker.put((span, own, enriched, True))
+            worker.put((context, span._parent, enriched, keep(span, own)))
         except Exception:
             self._excuse("on_end")
 
@@ -90,19 +93,16 @@ class TriageProcessor(SpanProcessor):
             return
         context, own, scope = span._context, held._dict, span._instrumentation_scope
         is_agents = speaks_agent("" if scope is None else scope.name, own)
-        if is_agents or (context is not None and context.trace_id in self.worker.traces):
-            self.worker.put((span, own, None, is_agents))
+        if context is not None and (is_agents or context.trace_id in self.worker.traces):
+            self.worker.put((context, span._parent, None, keep(span, own) if is_agents else None))
 
-    def _end_other(self, span: ReadableSpan, own: dict[str, Any]) -> None:
+    def _end_other(self, span: ReadableSpan, context: SpanContext, own: dict[str, Any]) -> None:
         """A span of nobody's that is the root above an agent's spans, or lies between them: of that only its place is kept."""
         parent = span._parent
-        if parent is not None and not parent.is_remote:
-            self.worker.put(((span._context, parent), _NONE, None, False))  # type: ignore[arg-type]  # it has a context
-            return
         enriched = None
-        if self.enriches:
+        if self.enriches and (parent is None or parent.is_remote):
             span._attributes = enriched = Enriched(own, self.worker, getattr(span._attributes, "dropped", 0))
-        self.worker.put((span, own, enriched, False))
+        self.worker.put((context, parent, enriched, None))
 
     def shutdown(self) -> None:
         """Judge what is there, hand it to the sinks and let go, within `exit_s`. A processor may be used again after it."""

@@ -11,16 +11,18 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.trace import SpanContext, StatusCode
 
 from spantriage import dialects, text
 from spantriage.config import Settings
 from spantriage.detectors import Detector
+from spantriage.ended import Ended
 from spantriage.engine import Engine, Judgement
 from spantriage.enrichment import Enriched
 from spantriage.joining import BARE, LINKS, Joiner
+from spantriage.late import load_finding
 from spantriage.model import Step, Verdict
 from spantriage.record import Record
 from spantriage.run import Run, Settled
@@ -28,11 +30,9 @@ from spantriage.state import RunState
 from spantriage.subtree import Subtrees
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
-
     from spantriage.finding import Finding
 
-__all__ = ["LiveRun", "Place", "Runs"]
+__all__ = ["LiveRun", "Runs"]
 
 LOG: Final = logging.getLogger("spantriage")
 SECOND_NS: Final = 1_000_000_000
@@ -42,9 +42,6 @@ ABANDONED_S: Final = 3_600.0  # how long they wait when the root has not ended: 
 MAX_AGENTS: Final = 2_000  # names kept in the totals of finished runs
 WITHDRAWN: Final = "withdrawn"
 TEXT_CAP: Final = 1_000  # characters kept of arguments and results once they are read
-
-# What is kept of a span of nobody's that lies between an agent's: its own context and its parent's, not all its 3 kB.
-Place = tuple[SpanContext, SpanContext]
 
 
 @dataclass(slots=True)
@@ -86,34 +83,31 @@ class Runs:
         self._joiner = Joiner(settings.max_runs)
         self.open_agents: OrderedDict[int, tuple[int, str]] = OrderedDict()  # span id -> trace id and name; written where spans start
 
-    def take(self, span: ReadableSpan | Place, own: dict[str, Any], enriched: Enriched | None, is_agents: bool, now_ns: int) -> None:
-        """Take in an ended span: read it, judge it as far as can be now, put the verdict where the span shows it."""
-        context, parent = span if isinstance(span, tuple) else (span.context, span.parent)
-        if context is None:
-            return
+    def take(self, context: SpanContext, parent: SpanContext | None, enriched: Enriched | None, span: Ended | None, now_ns: int) -> None:
+        """Take in an ended span: read it if it is an agent's, judge it as far as can be now, put the verdict where the span shows it."""
         self.open_agents.pop(context.span_id, None)
         is_root = parent is None or parent.is_remote
         live = self._run_of(context.trace_id, now_ns)
         live.run.root_ended = live.run.root_ended or is_root
         live.last_ns = now_ns
         step = None
-        if is_agents and not isinstance(span, tuple):
+        if span is not None:
             scope, failed = span.instrumentation_scope, span.status.status_code is StatusCode.ERROR
-            step = dialects.read(span, own, "" if scope is None else scope.name, failed)
-        if step is None or isinstance(span, tuple):
+            step = dialects.read(span, span.attributes, "" if scope is None else scope.name, failed)
+        if span is None or step is None:
             above = None if parent is None else parent.span_id
             live.run.pass_through(context.span_id, above)
             live.early.pass_through(context.span_id, above)
             if enriched is not None and live.run.steps:
                 enriched.show([], live.early.total())
             return
-        dialects.read_content(step, span, own, live.run.history)
+        dialects.read_content(step, span, span.attributes, live.run.history)
         live.bare = live.bare and is_root and step.kind in BARE
         if live.bare or span.links:
             live = self._join(live, step, span)
         self._add(live, step, enriched, is_root)
 
-    def _join(self, live: LiveRun, step: Step, span: ReadableSpan) -> LiveRun:
+    def _join(self, live: LiveRun, step: Step, span: Ended) -> LiveRun:
         """The run that the step belongs to: an earlier bare call that this one continues, a trace that it links to, or its own."""
         joiner = self._joiner
         linked = [link.context.trace_id for link in span.links] if 0 < len(span.links) <= LINKS else []
@@ -153,12 +147,12 @@ class Runs:
         sign = step.sign
         verdicts, record = live.early.feed(step, self._engine)
         step.sign = sign  # what is an echo is found out again, in canonical order, when the run is judged
-        for verdict in verdicts:
-            verdict.near = verdict.near or self._near(step)
-            self._give(live, verdict)
         if enriched is not None:
             shown = record if step.kind == "agent" else live.early.total() if is_root else None
             enriched.show([verdict for verdict in verdicts if verdict.step is step], shown)
+        for verdict in verdicts:
+            verdict.near = verdict.near or self._near(step)
+            self._give(live, verdict)
 
     def _near(self, step: Step) -> str | None:
         """The open agent above the step: its parent, or the only one at work in its trace."""
@@ -260,10 +254,8 @@ class Runs:
         self._findings.clear()
 
     def _give(self, live: LiveRun, verdict: Verdict, *, primary: bool = False) -> str:
-        from spantriage.finding import make_finding  # pydantic is loaded with the first finding, on this thread
-
         try:
-            finding = make_finding(verdict, primary=primary)
+            finding: Finding = load_finding().make_finding(verdict, primary=primary)
         except ValueError:  # a detector's score or severity that is none
             self._excuse("finding_errors", f"a verdict of {verdict.code} is no finding")
             return ""

@@ -23,13 +23,15 @@ from weakref import WeakMethod
 from spantriage.config import Settings
 from spantriage.delivery import Delivery
 from spantriage.detectors import Detector
+from spantriage.ended import Ended
 from spantriage.enrichment import Enriched
 from spantriage.gate import Gate
-from spantriage.runs import Place, Runs
+from spantriage.late import load_finding
+from spantriage.runs import Runs
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace import Span as SdkSpan
+    from opentelemetry.trace import SpanContext
 
     from spantriage.sinks import Sink
 
@@ -39,13 +41,14 @@ LOG: Final = logging.getLogger("spantriage")
 PULSE_S: Final = 0.1  # how often an awake worker looks; the longest a finding waits for company
 PATIENCE_S: Final = 0.05  # how long a reader of attributes waits for the worker before it goes without a verdict
 STATUS_S: Final = 5.0  # how long `status` waits
+LEAST_S: Final = 0.2  # what spans that end in the very last exit handlers are given
 READING: Final = 0.6  # share of the time to finish that may go into reading and judging; the rest is the sinks'
 SLICE: Final = 16  # spans read at a stretch; a reader of attributes waits for one slice at most
 OPEN: Final = 50_000  # open agent spans remembered
 TRACES: Final = 50_000  # trace ids remembered as an agent's
 
-# The span, its own attributes, where its verdict goes (None: nowhere), whether it is an agent's.
-Entry = tuple["ReadableSpan | Place", dict[str, Any], Enriched | None, bool]
+# The span's context and its parent's, where its verdict goes (None: nowhere), and if it is an agent's what it says.
+Entry = tuple["SpanContext", "SpanContext | None", Enriched | None, Ended | None]
 
 
 class Worker:
@@ -60,6 +63,7 @@ class Worker:
         self.delivery.open(settings.sinks if sinks is None else tuple(sinks), strict=sinks is not None)
         self._cap = settings.queue_size
         self._finalizer: Any = None
+        self._leave_by: float | None = None  # set when the process ends
         self._begin()
         if hasattr(os, "register_at_fork"):
             renew = WeakMethod(self.after_fork)
@@ -93,9 +97,9 @@ class Worker:
         """Queue an ended span. A full queue drops its oldest entry and counts it."""
         queue = self._queue
         queue.append(entry)
-        if entry[3]:
+        if entry[3] is not None:
             traces = self.traces
-            traces[entry[0]._context.trace_id] = None  # type: ignore[union-attr]  # an ended span has a context
+            traces[entry[0].trace_id] = None
             if len(traces) > TRACES:
                 traces.popitem(last=False)
         if len(queue) > self._cap:
@@ -114,6 +118,7 @@ class Worker:
             return
         with self._dropping:
             self._dropped += 1
+        self.runs.open_agents.pop(entry[0].span_id, None)
         if entry[2] is not None:
             entry[2].release()
 
@@ -177,6 +182,7 @@ class Worker:
 
     def _work(self, wake: SimpleQueue[None]) -> None:
         self._ident = threading.get_ident()
+        warm_up()
         try:
             while self._wake is wake:
                 for duty in (self._turn, self._fill_orders):
@@ -239,6 +245,10 @@ class Worker:
 
     def close(self, timeout_s: float) -> None:
         """Judge everything that is live, deliver, flush, end the thread. May be called twice; a later span begins again."""
+        if self._queue or self.runs.live:
+            warm_up()
+        if self._leave_by is not None:  # the provider shuts us down once more, after our own exit handler
+            timeout_s = min(timeout_s, max(LEAST_S, self._leave_by - time.monotonic()))
         if not self._finish(timeout_s, self.runs.settle_all):
             self.count("shutdown_timeout")
         wake, self._wake = self._wake, None
@@ -262,7 +272,7 @@ class Worker:
         """Have all findings delivered by the thread, which a sink may hold up longer than we can wait."""
         wake = self._wake
         if wake is None or self._ident == threading.get_ident():  # none, or a sink calls from `write`
-            self._deliver()
+            self.delivery.write(self._take_findings, deadline)
             return self.delivery.flush(deadline)
         answer: SimpleQueue[bool] = SimpleQueue()
         self._orders.append((deadline, answer))
@@ -331,7 +341,16 @@ class Worker:
             self._finalizer = None
 
     def _at_exit(self) -> None:
+        self._leave_by = time.monotonic() + self.settings.exit_s
         try:
             self.close(self.settings.exit_s)
         except Exception:
             self.count("exit_errors")
+
+
+def warm_up() -> None:
+    """Load what findings are made with. Twice if need be: pydantic's plugins may fail to load while the program ends."""
+    for _ in range(2):
+        with suppress(Exception):
+            load_finding()
+            return

@@ -100,12 +100,11 @@ def logfire_given(url: str) -> None:
 
 def logfire_unsent(url: str) -> None:
     """Logfire keeps everything at home; a processor of the program's own exports."""
+    import logfire
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    import logfire
 
     configure(
         url,
@@ -134,8 +133,8 @@ def main(pipeline: str, order: str, url: str) -> None:
     if order == "last":
         import spantriage.auto
     run()
-    if order != "none":
-        found = spantriage.auto.TRIAGE
+    found = None if order == "none" else spantriage.auto.TRIAGE
+    if found is not None:
         print(json.dumps({"strategy": found.strategy, **found.status()["self"]}))
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from spantriage.errors import ConfigError
-from spantriage.finding import Finding
+
+if TYPE_CHECKING:
+    from spantriage.finding import Finding
 
 __all__ = ["Sink", "open_sink", "schemes"]
 

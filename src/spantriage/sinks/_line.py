@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from spantriage.finding import Finding
 from spantriage.text import clean, clip
+
+if TYPE_CHECKING:
+    from spantriage.finding import Finding
 
 __all__ = ["LINE_CAP", "encode"]
 
@@ -72,7 +74,7 @@ def _shrink(fields: dict[str, object]) -> bytes:
 def _stub(finding: Finding, writer_id: str, seq: int, error: str) -> bytes:
     """What can be said of a finding that cannot be written whole. It reads as a finding; `reason` tells what it is."""
     fields: dict[str, object] = {}
-    for name in Finding.model_fields:
+    for name in type(finding).model_fields:
         value, default = _plain(getattr(finding, name, None)), _DEFAULTS.get(name)
         kind = _OPTIONAL.get(name, str) if default is None else type(default)
         fields[name] = value if type(value) is kind and (name not in _ALLOWED or value in _ALLOWED[name]) else default

@@ -6,10 +6,12 @@ import importlib
 import inspect
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from spantriage.errors import SinkError
-from spantriage.finding import Finding
+
+if TYPE_CHECKING:
+    from spantriage.finding import Finding
 
 __all__ = ["CallbackSink", "open"]
 

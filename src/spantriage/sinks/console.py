@@ -6,12 +6,14 @@ import os
 import sys
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from spantriage.errors import ConfigError
-from spantriage.finding import Finding
 from spantriage.model import Severity
 from spantriage.text import clean
+
+if TYPE_CHECKING:
+    from spantriage.finding import Finding
 
 __all__ = ["ConsoleSink", "open"]
 

@@ -16,13 +16,15 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from spantriage.errors import ConfigError, SinkError
-from spantriage.finding import Finding
 from spantriage.sinks._line import encode
 from spantriage.sinks._shared_file import HAS_LOCKS, SharedFile
+
+if TYPE_CHECKING:
+    from spantriage.finding import Finding
 
 __all__ = ["JsonlSink", "open"]
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, MeterProvider, Observation, get_meter_provider
 
 from spantriage import __version__
 from spantriage.errors import ConfigError
-from spantriage.finding import Finding
 from spantriage.text import clean
+
+if TYPE_CHECKING:
+    from spantriage.finding import Finding
 
 __all__ = ["MetricsSink", "open"]
 

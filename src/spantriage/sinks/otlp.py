@@ -26,7 +26,6 @@ from opentelemetry.context import Context
 
 from spantriage import __version__
 from spantriage.errors import SinkError
-from spantriage.finding import Finding
 from spantriage.model import Severity
 from spantriage.redact import redact
 from spantriage.sinks._outbox import Outbox
@@ -35,6 +34,8 @@ from spantriage.text import clean
 if TYPE_CHECKING:
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
     from opentelemetry.sdk._logs import ReadableLogRecord
+
+    from spantriage.finding import Finding
 
 __all__ = ["EVENT_NAME", "FOR_LOGFIRE", "OtlpSink", "attributes_of", "open"]
 
