@@ -29,7 +29,7 @@ class Delivery:
 
     def open(self, specs: Iterable[str | Sink], *, strict: bool) -> None:
         """Open sinks by name. With `strict` raises what is wrong with one; without it is left out with a warning."""
-        from spantriage.sinks import open_sink
+        from spantriage.sinks import open_sink, shown
 
         for spec in specs:
             try:
@@ -37,7 +37,7 @@ class Delivery:
             except Exception as error:
                 if strict:
                     raise
-                LOG.warning("sink %s is left out: %s", spec, error)
+                LOG.warning("sink %s is left out: %s", shown(spec) if isinstance(spec, str) else name_of(spec), error)
                 self._counters["sinks_left_out"] += 1
 
     def write(self, take: Callable[[], list[Finding]]) -> None:
@@ -86,7 +86,10 @@ class Delivery:
 
     def dropped(self) -> dict[str, int]:
         """Findings that sinks say they have lost, by sink."""
-        return {f"findings_dropped.{name_of(sink)}": lost for sink in list(self.sinks) if (lost := getattr(sink, "dropped", 0))}
+        lost: Counter[str] = Counter()
+        for sink in list(self.sinks):
+            lost[f"findings_dropped.{name_of(sink)}"] += getattr(sink, "dropped", 0)
+        return {name: number for name, number in lost.items() if number}
 
     def after_fork(self) -> None:
         """In a forked child: the lock may be held by a thread that is not here."""

@@ -9,12 +9,15 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from spantriage.errors import ConfigError
 from spantriage.finding import Finding
+from spantriage.redact import redact
 
-__all__ = ["Sink", "open_sink", "schemes"]
+__all__ = ["Sink", "open_sink", "schemes", "shown"]
+
+SECRET: Final = frozenset({"webhook", "command"})  # sinks whose targets are never told: who has the URL can use it
 
 
 class Sink(Protocol):
@@ -35,10 +38,16 @@ def schemes() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
 
 
+def shown(spec: str) -> str:
+    """A sink's name as messages and commands may tell it."""
+    scheme, colon, target = spec.partition(":")
+    return redact(spec) if scheme in schemes() and scheme not in SECRET else scheme + f"{colon}..." * bool(target)
+
+
 def open_sink(spec: str) -> Sink:
     """Open `scheme` or `scheme:target`. Raises ConfigError for an unknown scheme, SinkError when it cannot be opened."""
     scheme, _, target = spec.partition(":")
     if scheme not in schemes():
-        raise ConfigError(f"unknown sink {scheme!r} in {spec!r}; there are: {', '.join(schemes())}")
+        raise ConfigError(f"unknown sink {scheme!r}; there are: {', '.join(schemes())}")
     sink: Sink = importlib.import_module(f"{__name__}.{scheme}").open(target)
     return sink
