@@ -64,6 +64,11 @@ class Outbox(Generic[T]):
         """How many entries have not left yet."""
         return len(self._queue) + self._busy
 
+    @property
+    def has_no_thread(self) -> bool:
+        """Whether sending is left to whoever flushes, as at the end of the process."""
+        return self._thread is None
+
     def put(self, entries: Iterable[T]) -> None:
         """Queue entries; never waits for the far end."""
         if self._pid != os.getpid():
