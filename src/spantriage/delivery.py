@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from spantriage.finding import Finding
-    from spantriage.sinks import Sink
+    from spantriage.sinks import Sink, Survey
 
 __all__ = ["Delivery"]
 
@@ -39,6 +39,17 @@ class Delivery:
                     raise
                 LOG.warning("sink %s is left out: %s", shown(spec) if isinstance(spec, str) else name_of(spec), error)
                 self._counters["sinks_left_out"] += 1
+
+    def introduce(self, survey: Survey) -> None:
+        """Show every sink that wants to watch how far runs have come; when the worker begins, and again in a forked child."""
+        for sink in list(self.sinks):
+            watch = getattr(sink, "watch", None)
+            if watch is None:
+                continue
+            try:
+                watch(survey)
+            except Exception as error:
+                self._blame(sink, error, 0)
 
     def write(self, take: Callable[[], list[Finding]]) -> None:
         """Hand what `take` gives to every sink; one that fails is counted and asked again with the next findings."""

@@ -2,6 +2,10 @@
 
 Sinks run on the worker, never on the agent's thread. A sink that raises is counted, and asked again with the next
 finding; what it could not write is counted as dropped.
+
+A sink may also have `watch(survey)`, for what findings do not tell: agents at work, records, phases. It is called when
+the worker begins, and again in a forked child, before any finding; the sink keeps the survey and asks it when it likes, on
+a thread of its own, for a look at a long run takes a while.
 """
 
 from __future__ import annotations
@@ -9,13 +13,16 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from spantriage.errors import ConfigError
 from spantriage.finding import Finding
 from spantriage.redact import redact
 
-__all__ = ["Sink", "open_sink", "schemes", "shown"]
+if TYPE_CHECKING:
+    from spantriage.progress import Progress
+
+__all__ = ["Sink", "Survey", "open_sink", "schemes", "shown"]
 
 SECRET: Final = frozenset({"webhook", "command"})  # sinks whose targets are never told: who has the URL can use it
 
@@ -31,6 +38,16 @@ class Sink(Protocol):
 
     def close(self, timeout_s: float) -> None:
         """Flush and let go, within the time given. May be called twice."""
+
+
+class Survey(Protocol):
+    """What a sink with `watch` is given."""
+
+    def mark(self) -> object:
+        """Something that is equal to what it was while nothing has changed. Cheap."""
+
+    def take(self) -> Progress | None:
+        """How far all runs have come; None when that cannot be had just now. For one thread at a time."""
 
 
 def schemes() -> tuple[str, ...]:
