@@ -23,7 +23,7 @@ from web_server import WebServer
 
 from spantriage.errors import ConfigError
 from spantriage.finding import Finding
-from spantriage.sinks import open_sink
+from spantriage.sinks import open_sink, shown
 from spantriage.sinks._alerts import Alerts
 from spantriage.sinks._web import is_public
 from spantriage.sinks.webhook import WebhookSink
@@ -321,6 +321,9 @@ def test_a_sink_left_out_is_named_by_its_scheme_alone(caplog: pytest.LogCaptureF
     delivery.open(["webhook:http://hooks.example/tok3n", "webhok:https://hooks.example/tok3n"], strict=False)
     assert len(caplog.records) == 2
     assert "tok3n" not in caplog.text
+    assert [shown(spec) for spec in ("webhook:https://h/tok3n", "command:mail tok3n", "webhok:tok3n", "otlp", "jsonl:f.jsonl")] == [
+        "webhook:...", "command:...", "webhok:...", "otlp", "jsonl:f.jsonl",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["refused", "black hole", "drips", "nonsense"])
