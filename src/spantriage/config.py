@@ -130,7 +130,8 @@ def _read(name: str, value: object, origin: str) -> object:
     try:
         return _convert(default, value)
     except (TypeError, ValueError):
-        raise ConfigError(f"setting {name!r} in {origin} cannot be {value!r}; it is of the kind {type(default).__name__}") from None
+        said = repr(value) if name != "sinks" or isinstance(value, int | float) else "that"  # a sink's target may be secret
+        raise ConfigError(f"setting {name!r} in {origin} cannot be {said}; it is of the kind {type(default).__name__}") from None
 
 
 def _convert(default: object, value: object) -> object:

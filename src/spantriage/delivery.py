@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from spantriage.finding import Finding
-    from spantriage.sinks import Sink
+    from spantriage.sinks import Sink, Survey
 
 __all__ = ["Delivery"]
 
@@ -30,7 +30,7 @@ class Delivery:
 
     def open(self, specs: Iterable[str | Sink], *, strict: bool) -> None:
         """Open sinks by name. With `strict` raises what is wrong with one; without it is left out with a warning."""
-        from spantriage.sinks import open_sink
+        from spantriage.sinks import open_sink, shown
 
         for spec in specs:
             try:
@@ -38,8 +38,19 @@ class Delivery:
             except Exception as error:
                 if strict:
                     raise
-                LOG.warning("sink %s is left out: %s", spec, error)
+                LOG.warning("sink %s is left out: %s", shown(spec) if isinstance(spec, str) else name_of(spec), error)
                 self._counters["sinks_left_out"] += 1
+
+    def introduce(self, survey: Survey) -> None:
+        """Show every sink that wants to watch how far runs have come; when the worker begins, and again in a forked child."""
+        for sink in list(self.sinks):
+            watch = getattr(sink, "watch", None)
+            if watch is None:
+                continue
+            try:
+                watch(survey)
+            except Exception as error:
+                self._blame(sink, error, 0)
 
     def write(self, take: Callable[[], list[Finding]], deadline: float = FOREVER) -> None:
         """Hand what `take` gives to every sink; one that fails is counted and asked again with the next findings.
@@ -95,7 +106,10 @@ class Delivery:
 
     def dropped(self) -> dict[str, int]:
         """Findings that sinks say they have lost, by sink."""
-        return {f"findings_dropped.{name_of(sink)}": lost for sink in list(self.sinks) if (lost := getattr(sink, "dropped", 0))}
+        lost: Counter[str] = Counter()
+        for sink in list(self.sinks):
+            lost[f"findings_dropped.{name_of(sink)}"] += getattr(sink, "dropped", 0)
+        return {name: number for name, number in lost.items() if number}
 
     def after_fork(self) -> None:
         """In a forked child: the lock may be held by a thread that is not here."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -81,6 +81,7 @@ class Runs:
         self._traces = traces
         self._findings: list[Finding] = []
         self._joiner = Joiner(settings.max_runs)
+        self.farewell: Callable[[LiveRun], None] | None = None  # told of each run that is let go
         self.open_agents: OrderedDict[int, tuple[int, str]] = OrderedDict()  # span id -> trace id and name; written where spans start
 
     def take(self, context: SpanContext, parent: SpanContext | None, enriched: Enriched | None, span: Ended | None, now_ns: int) -> None:
@@ -249,6 +250,7 @@ class Runs:
         self.live.clear()
         self.totals.clear()
         self.open_agents.clear()
+        self.farewell = None
         self._traces.clear()
         self._joiner = Joiner(self._settings.max_runs)
         self._findings.clear()
@@ -287,3 +289,5 @@ class Runs:
         while len(self.totals) > MAX_AGENTS:
             self.totals.popitem(last=False)
             self._counters["agents_forgotten"] += 1
+        if self.farewell is not None:
+            self.farewell(live)

@@ -28,6 +28,7 @@ from spantriage.enrichment import Enriched
 from spantriage.gate import Gate
 from spantriage.late import load_finding
 from spantriage.runs import Runs
+from spantriage.survey import Survey
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span as SdkSpan
@@ -59,8 +60,10 @@ class Worker:
         self.counters: Counter[str] = Counter()
         self.traces: OrderedDict[int, None] = OrderedDict()  # of agents; read by the hooks
         self.runs = Runs(settings, detectors, self.counters, self.traces)
+        self.survey = Survey(self.runs, detectors, self.counters, lambda: self._gate)
         self.delivery = Delivery(self.counters)
         self.delivery.open(settings.sinks if sinks is None else tuple(sinks), strict=sinks is not None)
+        self._keep_farewells()
         self._cap = settings.queue_size
         self._finalizer: Any = None
         self._leave_by: float | None = None  # set when the process ends
@@ -183,6 +186,7 @@ class Worker:
     def _work(self, wake: SimpleQueue[None]) -> None:
         self._ident = threading.get_ident()
         warm_up()
+        self.delivery.introduce(self.survey)
         try:
             while self._wake is wake:
                 for duty in (self._turn, self._fill_orders):
@@ -272,6 +276,7 @@ class Worker:
         """Have all findings delivered by the thread, which a sink may hold up longer than we can wait."""
         wake = self._wake
         if wake is None or self._ident == threading.get_ident():  # none, or a sink calls from `write`
+            self.delivery.introduce(self.survey)
             self.delivery.write(self._take_findings, deadline)
             return self.delivery.flush(deadline)
         answer: SimpleQueue[bool] = SimpleQueue()
@@ -312,6 +317,13 @@ class Worker:
     def add_sink(self, sink: Sink) -> None:
         """Feed one more sink from now on."""
         self.delivery.sinks.append(sink)
+        self._keep_farewells()
+        if self._wake is not None:
+            self.delivery.introduce(self.survey)
+
+    def _keep_farewells(self) -> None:
+        if any(hasattr(sink, "watch") for sink in self.delivery.sinks):
+            self.runs.farewell = self.survey.remember
 
     def close_sinks(self, timeout_s: float) -> None:
         """Let the sinks go; the last thing that happens to a worker."""
@@ -324,6 +336,8 @@ class Worker:
         self._begin()
         self.delivery.after_fork()
         self.runs.clear()
+        self.survey.clear()
+        self._keep_farewells()
         self.counters.clear()
 
     def _arm_exit(self) -> None:

@@ -115,8 +115,10 @@ def forked(path: str, method: str) -> None:
         exporter(path)
     else:
         context = multiprocessing.get_context(method)
-        children = [context.Process(target=find if method == "fork" else find_elsewhere, args=(f"child-{n}", path)[: 1 + (method != "fork")])
-                    for n in range(4 if method == "fork" else 2)]  # fmt: skip
+        if method == "fork":
+            children = [context.Process(target=find, args=(f"child-{n}",)) for n in range(4)]
+        else:
+            children = [context.Process(target=find_elsewhere, args=(f"child-{n}", path)) for n in range(2)]
         for child in children:
             child.start()
         for child in children:

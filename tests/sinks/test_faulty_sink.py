@@ -46,13 +46,14 @@ def test_a_hanging_sink_waits_until_it_is_mended() -> None:
 
 
 def test_every_scheme_is_known_and_another_is_named_as_unknown(tmp_path: Path) -> None:
-    assert {"jsonl", "otlp", "metrics", "console", "callback"} <= {*schemes()}
+    assert {"jsonl", "otlp", "metrics", "console", "callback", "webhook", "command", "status_json"} <= {*schemes()}
     with pytest.raises(ConfigError, match="carrier-pigeon"):
         open_sink("carrier-pigeon:home")
 
 
 def test_a_sink_may_be_closed_twice_and_flushed_when_empty(tmp_path: Path) -> None:
-    for spec in (f"jsonl:{tmp_path / 'f.jsonl'}", "otlp", "metrics", "console", f"callback:{__name__}:ignore"):
+    here = (f"jsonl:{tmp_path / 'f.jsonl'}", f"status_json:{tmp_path / 'status.json'}", "webhook:http://127.0.0.1:9/", "command:true")
+    for spec in (*here, "otlp", "metrics", "console", f"callback:{__name__}:ignore"):
         sink = open_sink(spec)
         assert sink.flush(0.5)
         sink.close(0.5)

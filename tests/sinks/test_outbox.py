@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
 from spantriage.sinks import _outbox
-from spantriage.sinks._outbox import Outbox
+from spantriage.sinks._outbox import Later, Outbox
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +94,64 @@ def test_without_a_thread_flushing_sends_on_the_callers(monkeypatch: pytest.Monk
     assert box.flush(1)
     assert sent == [1, 2]
     assert (box.sent, box.waiting) == (2, 0)
+
+
+def test_what_has_left_is_not_given_again_and_progress_begins_the_attempts_anew() -> None:
+    tries: list[list[int]] = []
+
+    def send(batch: list[int]) -> bool:
+        tries.append(list(batch))
+        if len(tries) % 2 == 0:
+            del batch[0]
+        return not batch
+
+    box = Outbox(send)
+    box.put([1, 2, 3])
+    assert box.flush(5)
+    assert tries == [[1, 2, 3]] * 2 + [[2, 3]] * 2 + [[3]] * 2
+    assert (box.sent, box.dropped) == (3, 0)
+
+
+def test_a_batch_given_up_counts_what_had_left_as_sent() -> None:
+    def send(batch: list[int]) -> bool:
+        if batch[0] == 1:
+            batch.pop(0)
+        return False
+
+    box = Outbox(send)
+    box.put([1, 2, 3])
+    assert not box.flush(5)
+    assert (box.sent, box.dropped, box.waiting) == (1, 2, 0)
+
+
+def test_what_must_wait_goes_back_and_is_joined_by_what_comes_meanwhile() -> None:
+    seen: list[list[int]] = []
+    asked = threading.Event()
+
+    def send(batch: list[int]) -> bool | Later:
+        seen.append(list(batch))
+        asked.set()
+        return True if len(seen) > 1 else Later(600, failed=False)
+
+    box = Outbox(send, size=3)
+    box.put([1, 2])
+    assert asked.wait(5)
+    box.put([3, 4])
+    box.flush(5)
+    assert seen == [[1, 2], [2, 3, 4]]
+    assert (box.sent, box.dropped) == (3, 1)
+
+
+def test_a_pause_lasts_as_long_as_the_far_end_asks() -> None:
+    times: list[float] = []
+
+    def send(batch: list[int]) -> bool | Later:
+        times.append(time.monotonic())
+        return True if len(times) > 1 else Later(0.2)
+
+    box = Outbox(send)
+    box.put([1])
+    threading.Event().wait(0.05)
+    while box.waiting:
+        threading.Event().wait(0.005)
+    assert times[1] - times[0] >= 0.2

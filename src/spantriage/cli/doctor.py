@@ -21,7 +21,7 @@ from spantriage.cli.scan import Format
 from spantriage.cli.show import console, inert
 from spantriage.config import Settings, load_settings
 from spantriage.processor import TriageProcessor
-from spantriage.sinks import open_sink
+from spantriage.sinks import open_sink, shown
 
 __all__ = ["doctor"]
 
@@ -68,9 +68,9 @@ def _settings() -> Iterator[Check]:
         try:
             open_sink(spec).close(1.0)
         except Exception as error:
-            yield f"sink {spec}", False, str(error)
+            yield f"sink {shown(spec)}", False, str(error)
         else:
-            yield f"sink {spec}", True, "opens"
+            yield f"sink {shown(spec)}", True, "opens"
 
 
 def _pipeline() -> Iterator[Check]:

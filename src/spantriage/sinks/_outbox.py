@@ -4,26 +4,48 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-__all__ = ["Outbox"]
+__all__ = ["Later", "Outbox"]
 
 LOG: Final = logging.getLogger("spantriage")
 T = TypeVar("T")
 BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0)  # between attempts at one batch; then it is given up
+JITTER: Final = 0.25  # share by which a pause is longer, so that many programs do not come back at once
 _OUTBOXES: Final[weakref.WeakSet[Outbox[object]]] = weakref.WeakSet()
 
 
-class Outbox(Generic[T]):
-    """Hands batches to `send` on a daemon thread. A failed batch is tried again; a full queue drops its oldest entry."""
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What `send` answers when a batch must wait for a time that the far end, or a rate limit, has set."""
 
-    def __init__(self, send: Callable[[list[T]], bool], *, size: int = 2_048, batch: int = 512, wait_s: float = 0.2) -> None:
-        self._send, self._size, self._batch, self._wait_s = send, size, batch, wait_s
+    wait_s: float
+    failed: bool = True  # an attempt was made; otherwise the entries go back into the queue, and company may join them
+
+
+class Outbox(Generic[T]):
+    """Hands batches to `send` on a daemon thread. A failed batch is tried again; a full queue drops its oldest entry.
+
+    `send` may take entries out of its batch as they leave: those are not given to it again, and not counted as dropped.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[list[T]], bool | Later],
+        *,
+        size: int = 2_048,
+        batch: int = 512,
+        wait_s: float = 0.2,
+        backoff_s: tuple[float, ...] | None = None,
+    ) -> None:
+        self._send, self._size, self._batch, self._wait_s, self._backoff_s = send, size, batch, wait_s, backoff_s
         self._begin()
         self._start()  # at once: at the end of the process, when the first entry may come, no thread can be started any more
         _OUTBOXES.add(self)  # type: ignore[arg-type]  # what the entries are does not matter there
@@ -41,6 +63,11 @@ class Outbox(Generic[T]):
     def waiting(self) -> int:
         """How many entries have not left yet."""
         return len(self._queue) + self._busy
+
+    @property
+    def has_no_thread(self) -> bool:
+        """Whether sending is left to whoever flushes, as at the end of the process."""
+        return self._thread is None
 
     def put(self, entries: Iterable[T]) -> None:
         """Queue entries; never waits for the far end."""
@@ -110,28 +137,52 @@ class Outbox(Generic[T]):
         """Without a thread: one attempt on the caller's."""
         batch = list(self._queue)
         self._queue.clear()
-        sent = self._try(batch)
-        self.sent += len(batch) * sent
-        self.dropped += len(batch) * (not sent)
+        number = len(batch)
+        self._account(number, 0 if self._try(batch) is True else len(batch))
 
     def _deliver(self, batch: list[T]) -> None:
-        for pause_s in (*BACKOFF_S, 0.0):
-            sent = self._try(batch)
+        number = left = len(batch)
+        pauses = iter(self._pauses())
+        while True:
+            answer = self._try(batch)
             with self._changed:
-                if sent or not pause_s or self._closed:
-                    self._busy = 0
-                    self.sent += len(batch) * sent
-                    self.dropped += len(batch) * (not sent)
-                    self._changed.notify_all()
+                self._busy = len(batch)
+                if len(batch) < left:  # some have left: the far end is alive
+                    left, pauses = len(batch), iter(self._pauses())
+                if isinstance(answer, Later) and not answer.failed and not self._closed:
+                    self._put_back(number, batch, answer.wait_s)
                     return
-                self._pause(pause_s)
+                pause_s = None if answer is True or self._closed else next(pauses, None)
+                if pause_s is None:
+                    self._account(number, 0 if answer is True else len(batch))
+                    return
+                self._pause(max(pause_s, answer.wait_s) if isinstance(answer, Later) else pause_s)
+
+    def _pauses(self) -> tuple[float, ...]:
+        return BACKOFF_S if self._backoff_s is None else self._backoff_s
+
+    def _put_back(self, number: int, batch: list[T], wait_s: float) -> None:
+        """Let the batch wait in the queue, where it is the oldest."""
+        self._account(number - len(batch), 0)
+        self._queue.extendleft(reversed(batch))
+        while len(self._queue) > self._size:
+            self._queue.popleft()
+            self.dropped += 1
+        self._pause(wait_s)
+
+    def _account(self, number: int, lost: int) -> None:
+        self._busy = 0
+        self.sent += number - lost
+        self.dropped += lost
+        self._changed.notify_all()
 
     def _pause(self, pause_s: float) -> None:
         """Wait before the next attempt; a flush that begins meanwhile ends the wait."""
         hurried = self._hurry
-        self._changed.wait_for(lambda: self._closed or (self._hurry and not hurried), pause_s)
+        longer_s = pause_s * (1 + random.uniform(0, JITTER))  # noqa: S311  # nothing to guess here
+        self._changed.wait_for(lambda: self._closed or (self._hurry and not hurried), longer_s)
 
-    def _try(self, batch: list[T]) -> bool:
+    def _try(self, batch: list[T]) -> bool | Later:
         try:
             return self._send(batch)
         except Exception:

@@ -29,6 +29,7 @@ from spantriage.errors import SinkError
 from spantriage.model import Severity
 from spantriage.redact import redact
 from spantriage.sinks._outbox import Outbox
+from spantriage.sinks._untraced import UNTRACED
 from spantriage.text import clean
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ LOG: Final = logging.getLogger("spantriage")
 SCOPE: Final = "spantriage"
 EVENT_NAME: Final = "gen_ai.evaluation.result"
 TIMEOUT_S: Final = 5.0  # of one export with its retries
-_PLAIN_KEY: Final = "suppress_instrumentation"
-_SUPPRESSED: Final = Context({_PLAIN_KEY: True, getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", _PLAIN_KEY): True})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SAMPLED: Final = trace.TraceFlags(trace.TraceFlags.SAMPLED)
 _SEVERITY: Final[dict[Severity, tuple[SeverityNumber, str]]] = {
@@ -229,7 +228,7 @@ class _Collector:
 
     def _export(self, batch: list[ReadableLogRecord]) -> bool:
         exporter = self._exporter
-        token = otel_context.attach(_SUPPRESSED)  # the request must not become a span
+        token = otel_context.attach(UNTRACED)  # the request must not become a span
         try:
             return exporter is not None and exporter.export(batch).name == "SUCCESS"
         finally:
