@@ -99,7 +99,8 @@ class Runs:
         step = None
         if is_agents and not isinstance(span, tuple):
             scope, failed = span.instrumentation_scope, span.status.status_code is StatusCode.ERROR
-            step = dialects.read(span, own, "" if scope is None else scope.name, failed)
+            known = text.bare(own)
+            step = dialects.read(span, known, "" if scope is None else scope.name, failed)
         if step is None or isinstance(span, tuple):
             above = None if parent is None else parent.span_id
             live.run.pass_through(context.span_id, above)
@@ -107,7 +108,7 @@ class Runs:
             if enriched is not None and live.run.steps:
                 enriched.show([], live.early.total())
             return
-        dialects.read_content(step, span, own, live.run.history)
+        dialects.read_content(step, span, known, live.run.history)
         live.bare = live.bare and is_root and step.kind in BARE
         if live.bare or span.links:
             live = self._join(live, step, span)
