@@ -24,30 +24,30 @@ findings: dict[str, spantriage.Finding] = {}
 triage.on_finding(lambda finding: findings.update({finding.finding_id: finding}))  # what comes later under an id replaces it
 AGENTS = {"ann": "ok", "bob": "unknowntool", "carol": "flaky"}  # the scenario that the offline server plays for each
 NOTICE = "You must use workflow tools"
-Message = dict[str, Any]
+Json = dict[str, Any]
 
 
-def tool(name: str, parameter: str, **schema: object) -> Message:
+def tool(name: str, parameter: str, **schema: object) -> Json:
     return {"type": "function", "function": {"name": name, "parameters": {"properties": {parameter: {"type": "string", **schema}}}}}
 
 
-def ask(agent: str, url: str, messages: list[Message], tools: list[Message]) -> Message:
-    known = {"massgen.agent_id": agent, "gen_ai.operation.name": "chat", "gen_ai.request.model": AGENTS[agent]}
+def ask(agent: str, url: str, messages: list[Json], tools: list[Json]) -> Json:
+    known: Json = {"massgen.agent_id": agent, "gen_ai.operation.name": "chat", "gen_ai.request.model": AGENTS[agent]}
     with tracer.start_as_current_span("llm.chatcompletion.stream", attributes=known) as span:
         span.set_attribute("gen_ai.tool.definitions", json.dumps(tools))
         body = json.dumps({"model": AGENTS[agent], "messages": messages, "tools": tools}).encode()
         with urllib.request.urlopen(f"{url}/chat/completions", body, timeout=10) as response:
-            message: Message = json.load(response)["choices"][0]["message"]
+            message: Json = json.load(response)["choices"][0]["message"]
         said = [{"type": "text", "content": message["content"]}] if message["content"] else []
         calls = [{"type": "tool_call", "id": call["id"], **call["function"]} for call in message.get("tool_calls", [])]
         span.set_attribute("gen_ai.output.messages", json.dumps([{"role": "assistant", "parts": [*said, *calls]}]))
         return message
 
 
-def take_part(agent: str, number: int, url: str, *tools: Message) -> Message | None:
+def take_part(agent: str, number: int, url: str, *tools: Json) -> Json | None:
     """One round of an agent: what it calls the first of `tools` with, or None when it never does."""
-    known = {"massgen.agent_id": agent, "massgen.round": number, "massgen.round_type": "voting" if number else "initial_answer"}
-    messages: list[Message] = [{"role": "user", "content": "Which library opens first? Answer, then vote."}]
+    known: Json = {"massgen.agent_id": agent, "massgen.round": number, "massgen.round_type": "voting" if number else "initial_answer"}
+    messages: list[Json] = [{"role": "user", "content": "Which library opens first? Answer, then vote."}]
     with tracer.start_as_current_span(f"agent.{agent}.round_{number}", attributes=known) as span:
         for _ in range(3):
             try:
@@ -63,7 +63,7 @@ def take_part(agent: str, number: int, url: str, *tools: Message) -> Message | N
     return None
 
 
-session = {"massgen.task": "opening hours", "massgen.num_agents": len(AGENTS), "massgen.log_path": "."}
+session: Json = {"massgen.task": "opening hours", "massgen.num_agents": len(AGENTS), "massgen.log_path": "."}
 with ModelServer() as server, tracer.start_as_current_span("coordination.session", attributes=session):
     answers: dict[str, str] = {}
     for index, agent in enumerate(AGENTS, 1):

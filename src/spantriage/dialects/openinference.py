@@ -126,7 +126,7 @@ def read_content(step: Step, attributes: Attributes, span: Span, history: Histor
 
 
 def read_raw_finish(step: Step, whole: str) -> None:
-    """smolagents keeps the provider's answer as Python's words: the finish reason stands nowhere else."""
+    """Smolagents keeps the provider's answer as Python's words: the finish reason stands nowhere else."""
     found = RAW_FINISH.search(whole)
     if found is not None:
         step.finish = finish_reason(found[1])
