@@ -30,7 +30,7 @@ contract: .venv-newest/.installed .venv-oldest/.installed .venv-oldest-logfire/.
 	.venv-oldest/bin/python -m pytest -q $(RELYING)
 	.venv-oldest-logfire/bin/python -m pytest -q tests/contract -k logfire
 
-# Real agent frameworks as they are today, each in an environment of its own: 4 GB and 10 minutes to install, then some 20
+# Real agent frameworks as they are today, each in an environment of its own: 2 GB and 10 minutes to install, then some 20
 # minutes of runs. `make frameworks FRAMEWORKS="strands agno"` takes those only; the others are skipped if not installed.
 frameworks: $(STAMP) $(FRAMEWORKS:%=.venv-fw-%/.installed)
 	$(BIN)/python -m pytest -q -m frameworks tests/frameworks
