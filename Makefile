@@ -7,7 +7,10 @@ STAMP := $(VENV)/.installed
 RELYING := tests/contract tests/test_attachment.py tests/test_enrichment.py tests/test_exporter.py tests/test_processor.py
 PIP = $(BIN)/python -m pip --python $(@D) install --quiet --disable-pip-version-check
 
-.PHONY: demo test check contract cover bench goldens clean
+FRAMEWORKS := adk agent-framework agno autogen crewai langfuse langgraph llama-index mlflow openai openai-agents openai-v2 pydantic-ai \
+	smolagents strands
+
+.PHONY: demo test check contract frameworks cover bench goldens clean
 
 demo: $(STAMP)
 	$(BIN)/spantriage demo
@@ -26,6 +29,11 @@ contract: .venv-newest/.installed .venv-oldest/.installed .venv-oldest-logfire/.
 	.venv-newest/bin/python -m pytest -q $(RELYING)
 	.venv-oldest/bin/python -m pytest -q $(RELYING)
 	.venv-oldest-logfire/bin/python -m pytest -q tests/contract -k logfire
+
+# Real agent frameworks as they are today, each in an environment of its own: 2 GB and 10 minutes to install, then some 20
+# minutes of runs. `make frameworks FRAMEWORKS="strands agno"` takes those only; the others are skipped if not installed.
+frameworks: $(STAMP) $(FRAMEWORKS:%=.venv-fw-%/.installed)
+	$(BIN)/python -m pytest -q -m frameworks tests/frameworks
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/overhead.py
@@ -57,4 +65,9 @@ $(STAMP): pyproject.toml
 .venv-oldest-logfire/.installed: $(STAMP)
 	$(PYTHON) -m venv --without-pip $(@D)
 	$(PIP) --editable . --group contract logfire==5.0.0 opentelemetry-sdk==1.39.0 opentelemetry-exporter-otlp-proto-http==1.39.0
+	touch $@
+
+.venv-fw-%/.installed: $(STAMP)
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(PIP) --editable . --group fw-$*
 	touch $@

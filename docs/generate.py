@@ -1,4 +1,7 @@
-"""Write docs/reference/ from the code: `python docs/generate.py`; with `--check` say what is out of date and exit 1."""
+"""Write docs/reference/ from the code, and docs/frameworks.md: `python docs/generate.py`.
+
+With `--check` say what is out of date and exit 1.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import ast
 import inspect
 import json
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -17,7 +21,7 @@ from spantriage.finding import Finding
 from spantriage.record import Record
 from spantriage.taxonomy import SETS, crosswalk
 
-FOLDER: Final = Path(__file__).parent / "reference"
+FOLDER: Final = Path(__file__).parent
 NOTE: Final = "<!-- Written by docs/generate.py; change the code, not this page. -->\n\n"
 
 
@@ -92,25 +96,58 @@ def taxonomy() -> str:
     return f"{NOTE}# What each code is called elsewhere\n\n{head}" + "\n".join(rows) + "\n"
 
 
+def frameworks() -> str:
+    """Frameworks and how they are instrumented, from frameworks.toml."""
+    known = tomllib.loads((FOLDER / "frameworks.toml").read_text())
+    scenarios = known["scenario"]
+    facts, tried = [], []
+    for framework in known["framework"]:
+        for way in framework["way"]:
+            seen = "run" if way["seen"] == "run" else f"from {way['seen']}"
+            cells = (framework["name"], way["how"], seen, ", ".join(way["recognised"]), way.get("unseen", "-"), way["content"])
+            facts.append(f"| {' | '.join(cells)} |")
+            missed = way.get("missed", {})
+            marks = (missed.get(scenario["name"], "found") for scenario in scenarios)
+            if way["seen"] == "run":
+                tried.append(f"| {framework['name']}, {way['by']} | {framework['versions']} | {' | '.join(marks)} |")
+    what = " | ".join(f"{scenario['what']}: `{scenario['codes'][0]}`" for scenario in scenarios)
+    note = NOTE.replace("change the code", "change frameworks.toml")
+    head = f"| framework, way | versions | {what} |\n|{'---|' * (2 + len(scenarios))}\n"
+    return f"{note}# Frameworks\n\n{FRAMEWORKS}" + "\n".join(facts) + f"\n\n## What was tried\n\n{TRIED}{head}" + "\n".join(tried) + "\n"
+
+
+FRAMEWORKS: Final = (
+    "Every library whose spans follow OpenTelemetry's GenAI conventions or OpenInference is read; these were looked at one by one.\n"
+    '"Run" means that the framework itself was run with spantriage attached, by `make frameworks`; the others are known from\n'
+    "recorded spans or from their documentation. What was not recorded cannot be judged: where a model's messages are missing,\n"
+    "spantriage says `trace.evidence_unavailable` rather than nothing.\n\n"
+    "| framework | instrumented by | known | recognised | cannot be seen | content |\n|---|---|---|---|---|---|\n"
+)
+TRIED: Final = (
+    "One agent with one tool, on a model that misbehaves as the column says. A run in which all goes well gives no finding with\n"
+    "any of them. Where a failure is not found, the cell says why.\n\n"
+)
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
-    "detectors.md": detectors,
-    "settings.md": settings,
-    "finding.schema.json": schema,
-    "attributes.md": attributes,
-    "taxonomy.md": taxonomy,
+    "reference/detectors.md": detectors,
+    "reference/settings.md": settings,
+    "reference/finding.schema.json": schema,
+    "reference/attributes.md": attributes,
+    "reference/taxonomy.md": taxonomy,
+    "frameworks.md": frameworks,
 }
 
 
 def main() -> int:
     """Write or check every page."""
-    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "reference").mkdir(exist_ok=True)
     stale = [name for name, make in PAGES.items() if not (FOLDER / name).exists() or (FOLDER / name).read_text() != make()]
     if "--check" in sys.argv:
-        print("\n".join(f"docs/reference/{name} is out of date: run python docs/generate.py" for name in stale))
+        print("\n".join(f"docs/{name} is out of date: run python docs/generate.py" for name in stale))
         return 1 if stale else 0
     for name in stale:
         (FOLDER / name).write_text(PAGES[name]())
-        print(f"wrote docs/reference/{name}")
+        print(f"wrote docs/{name}")
     return 0
 
 

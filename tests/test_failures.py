@@ -133,6 +133,8 @@ FAILED: tuple[tuple[str, str], ...] = (
     ('{"result": {"success": false, "error": "BinderException"}}', "silent_failure"),
     ('{"content": [{"type": "text", "text": "Error: no such page"}]}', "silent_failure"),
     ('[{"type": "text", "text": "Error executing tool search: timed out"}]', "silent_failure"),
+    ('{"result": "Error: no weather for Paris, service unavailable (503)"}', "silent_failure"),
+    ('{"result": "failed"}', "silent_failure"),
     ('{"statusCode": 404}', "silent_failure"),
     ('{"status_code": 404, "body": ""}', "silent_failure"),
     ("Error: launch_rocket is not a valid tool, try one of [get_weather].", "unknown_tool"),
@@ -161,6 +163,9 @@ WELL = (
     '{"jobs": [{"id": 1, "status": "failed"}, {"id": 2, "status": "done"}]}',
     '[{"name": "deploy", "status": "error"}, {"name": "test", "status": "ok"}]',
     '[{"type": "text", "text": "3 results, the first is about errors"}]',
+    '{"result": "Error handling in Go: a guide"}',
+    '{"result": "No errors found"}',
+    '{"output": "41 boxes", "error": null}',
     "The documentation says:\n\nError: something went wrong\n\nmeans that the disk is full.",
 )
 

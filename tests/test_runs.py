@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,26 @@ def calls(tool: str, results: Iterable[str], agent: str = "bot") -> Callable[[Tr
                 tracer.start_span(f"execute_tool {tool}", attributes={**attributes, "gen_ai.tool.call.result": result}).end()
 
     return work
+
+
+class Word(StrEnum):
+    """Names and values as Microsoft's Agent Framework gives them to its spans."""
+
+    OPERATION = "gen_ai.operation.name"
+    REASONS = "gen_ai.response.finish_reasons"
+    CHAT = "chat"
+    LENGTH = "length"
+
+
+def test_names_and_values_that_are_members_of_an_enum_are_read_as_the_strings_they_are() -> None:
+    def work(tracer: Tracer) -> None:
+        tracer.start_span("chat m", attributes={Word.OPERATION: Word.CHAT, Word.REASONS: (Word.LENGTH,)}).end()
+
+    clock = Clock(grace_s=2.0)
+    clock.take(*ended(work))
+    clock.wait(2.1)
+
+    assert "model.truncated_output" in {finding.code for finding in clock.held.values()}
 
 
 # -- when a run is complete -----------------------------------------------------------------------------------------------

@@ -164,6 +164,7 @@ _JSON_FAILURE: Final = re.compile(
     re.IGNORECASE,
 )
 _WRAPPED: Final = re.compile(r'^[\[{]\s*\{?\s*(?:"content"\s*:\s*\[\s*\{\s*)?(?:"type"\s*:\s*"text"\s*,\s*)?"text"\s*:\s*"')  # MCP
+_BOXED: Final = re.compile(r'^\{\s*"(?:result|output)"\s*:\s*"')  # ADK and FastMCP make an object of a text
 _NESTED: Final = re.compile(r'^\{\s*"(?:result|results|response|output|data)"\s*:\s*\{', re.IGNORECASE)
 # A head that begins like a failure but reports success or a count of none.
 _HARMLESS: Final = re.compile(
@@ -194,8 +195,11 @@ def read_result(text: str) -> str | None:
         return None
     if head[0] in "{[" and not head.startswith("[error"):
         wrapped = _WRAPPED.match(head)
+        if wrapped is None and _json_failed(head):
+            return _name_text(text)
+        wrapped = wrapped or _BOXED.match(head)
         if wrapped is None:
-            return _name_text(text) if _json_failed(head) else None
+            return None
         head = head[wrapped.end() :]
     if head[:1] in "\"'`":
         head = head[1:]

@@ -94,7 +94,8 @@ class Runs:
         step = None
         if span is not None:
             scope, failed = span.instrumentation_scope, span.status.status_code is StatusCode.ERROR
-            step = dialects.read(span, span.attributes, "" if scope is None else scope.name, failed)
+            known = text.bare(span.attributes)
+            step = dialects.read(span, known, "" if scope is None else scope.name, failed)
         if span is None or step is None:
             above = None if parent is None else parent.span_id
             live.run.pass_through(context.span_id, above)
@@ -102,7 +103,7 @@ class Runs:
             if enriched is not None and live.run.steps:
                 enriched.show([], live.early.total())
             return
-        dialects.read_content(step, span, span.attributes, live.run.history)
+        dialects.read_content(step, span, known, live.run.history)
         live.bare = live.bare and is_root and step.kind in BARE
         if live.bare or span.links:
             live = self._join(live, step, span)

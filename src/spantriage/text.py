@@ -8,12 +8,33 @@ from typing import Final
 
 import orjson
 
-__all__ = ["clean", "clip", "count", "digest", "load", "name", "number", "plain", "string"]
+__all__ = ["bare", "clean", "clip", "count", "digest", "load", "name", "number", "plain", "string"]
 
 LOAD_CAP: Final = 1 << 20  # bytes of JSON that are parsed; a larger text is opaque
 DIGEST_CAP: Final = 1 << 16
 NAME_CAP: Final = 200
+_BUILT_IN: Final = frozenset({str, int, float, bool, tuple, list, bytes, type(None)})
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+
+
+def bare(attributes: Mapping[str, object]) -> Mapping[str, object]:
+    """A live span's attributes as they would be recorded: a member of a string Enum is its string, a NumPy number a number."""
+    values = attributes.values()
+    if _BUILT_IN.issuperset(map(type, values)) and not any(
+        type(value) is tuple and not _BUILT_IN.issuperset(map(type, value)) for value in values
+    ):
+        return attributes
+    return {str.__str__(key): _bare(value) for key, value in attributes.items()}
+
+
+def _bare(value: object) -> object:
+    if isinstance(value, tuple):
+        return tuple(_bare(each) for each in value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if type(value) is not bool and isinstance(value, int):
+        return int.__int__(value)
+    return float.__float__(value) if isinstance(value, float) else value
 
 
 def clip(text: str, size: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spantriage.demo.scenarios import ANSWER, MISSING_TOOL, PATIENCE, SCENARIOS, Tool, plausible
+from spantriage.demo.scenarios import ANSWER, FINAL_TOOL, MISSING_TOOL, PATIENCE, SCENARIOS, Tool, plausible
 from spantriage.demo.server import BODY_CAP, ModelServer
 
 if TYPE_CHECKING:
@@ -101,6 +101,15 @@ def test_without_tools_every_model_that_would_ask_answers_at_once(server: ModelS
         _, body = post(server, "/v1/chat/completions", {"model": model, "messages": [QUESTION]})
 
         assert body["choices"][0]["message"]["content"] == ANSWER, model
+
+
+def test_an_agent_that_ends_by_a_tool_gets_its_answer_as_a_call_of_it(server: ModelServer) -> None:
+    final = {"type": "function", "function": {"name": FINAL_TOOL, "parameters": {"properties": {"answer": {"type": "string"}}}}}
+
+    choice = chat(server, "ok", {"role": "tool", "tool_call_id": "call_1_0", "content": "sunny"}, tools=[WEATHER, final])
+
+    call = choice["message"]["tool_calls"][0]["function"]
+    assert (call["name"], json.loads(call["arguments"])) == (FINAL_TOOL, {"answer": ANSWER})
 
 
 def test_a_new_question_starts_a_new_turn(server: ModelServer) -> None:

@@ -129,6 +129,14 @@ def test_an_interrupt_that_asks_a_person_is_no_failure() -> None:
     assert told(*judged(given)) == []
 
 
+def test_a_failure_whose_spans_are_ok_is_found_all_the_same() -> None:
+    given = spans("langsmith/http429")
+    for span in given:
+        span.failed = False
+
+    assert told(*judged(given)) == told(*judged(spans("langsmith/http429")))
+
+
 @pytest.mark.parametrize(
     "value", ["", "null", "[1]", "{", '{"messages": 3}', '{"generations": [[3]]}', '{"generations": {"a": 1}}', 7, None]
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from recorded_facts import expected, facts, judge, read, scenarios
 
@@ -35,6 +37,20 @@ def test_a_tool_is_called_with_what_its_model_asked_for(scenario: str) -> None:
 def test_a_call_without_an_answer_is_named_by_the_model_that_was_asked_for() -> None:
     assert made("ChatCompletion", "LLM", {"llm.invocation_parameters": '{"model": "gpt-5", "stream": false}'}).model == "gpt-5"
     assert made("ChatCompletion", "LLM", {"llm.invocation_parameters": "not JSON"}).model is None
+
+
+def test_smolagents_finish_reason_is_read_from_the_providers_answer_and_not_from_what_the_model_said() -> None:
+    said = "finish_reason='stop', \"raw\": \"ChatCompletion(id='x', choices=[Choice(finish_reason='stop'"
+    raw = f"ChatCompletion(id='c1', choices=[Choice(finish_reason='length', index=0, message={said!r})])"
+    attributes = {
+        "llm.output_messages.0.message.role": "assistant",
+        "llm.output_messages.0.message.content": said,
+        "output.value": json.dumps({"role": "assistant", "content": said, "tool_calls": None, "raw": raw}),
+    }
+
+    step = made("OpenAIModel.generate", "LLM", attributes)
+
+    assert (step.finish, step.sign) == ("length", "length")
 
 
 def test_numbered_texts_and_calls_among_the_contents_of_a_message_are_read_and_thoughts_are_not() -> None:

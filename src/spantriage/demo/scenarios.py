@@ -17,6 +17,7 @@ PATIENCE: Final = 12  # tool results after which `loop` and `poll` give up
 ANSWER: Final = "I have checked it for you: everything is fine, and nothing more needs to be done."
 REFUSAL: Final = "I'm sorry, but I can't help with that."
 MISSING_TOOL: Final = "search_archive"
+FINAL_TOOL: Final = "final_answer"  # where it is declared, an agent's answer is a call of it
 
 # Arguments by the name of a parameter, then by its type.
 BY_NAME: Final[dict[str, str]] = {
@@ -102,12 +103,19 @@ def _ask(*calls: Call) -> Reply:
     return Reply(calls=calls, finish="tool_calls")
 
 
+def _answer(conversation: Conversation) -> Reply:
+    """Say that all is well, in words or by the tool that is there for it."""
+    if any(tool.name == FINAL_TOOL for tool in conversation.tools):
+        return _ask(Call(FINAL_TOOL, json.dumps({"answer": ANSWER})))
+    return Reply(ANSWER)
+
+
 def _once(wanted: Callable[[Tool], tuple[Call, ...]]) -> Callable[[Conversation], Reply]:
     """Ask for something of the first declared tool, then answer; without tools, answer at once."""
 
     def reply(conversation: Conversation) -> Reply:
         if conversation.results or not conversation.tools:
-            return Reply(ANSWER)
+            return _answer(conversation)
         return _ask(*wanted(conversation.tools[0]))
 
     return reply
@@ -119,7 +127,7 @@ def _always(reply: Reply) -> Callable[[Conversation], Reply]:
 
 def _loop(conversation: Conversation) -> Reply:
     if len(conversation.results) >= PATIENCE or not conversation.tools:
-        return Reply(ANSWER)
+        return _answer(conversation)
     tool = conversation.tools[0]
     return _ask(Call(tool.name, plausible(tool)))
 

@@ -28,6 +28,7 @@ ROLES: Final = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant
 CALL_PARTS: Final = frozenset({"tool_use", "tool_call", "function_call"})
 # "RateLimitError('Error code: 429 - ...')Traceback (most recent call last): ..."
 RAISED: Final = re.compile(r"([A-Za-z_][\w.]{0,100})\((.*)", re.DOTALL)
+CONTROL: Final = frozenset({"GraphInterrupt", "NodeInterrupt", "ParentCommand"})  # ask a person, hand over: no failures
 TRACEBACK: Final = "Traceback (most recent call last)"
 READ: Final = 4_000  # characters of an error text that are looked at
 
@@ -130,14 +131,19 @@ def read_answer(step: Step, content: Content, reply: Mapping[str, object]) -> No
 
 
 def read_failure(step: Step, span: Span) -> None:
-    """Take the real exception's type and message out of the one that LangSmith makes of it."""
+    """Take the real exception's type and message out of the one that LangSmith makes of it.
+
+    The status may be OK all the same: it is set when a run's beginning and its end come to LangSmith's thread one by
+    one, and OpenTelemetry lets nothing replace it.
+    """
     event = next((event.attributes for event in reversed(span.events) if event.name == "exception"), None)
     said = text.string((event or {}).get("exception.message"))
     found = RAISED.match(said[:READ].partition(TRACEBACK)[0]) if said is not None else None
     if found is None:
         return
     kind = found[1].rpartition(".")[2]
-    if not step.failed and kind != "CancelledError":  # an interrupt that asks a person, a hand-over: no failure
+    if kind in CONTROL:
+        step.failed, step.sign, step.error_type, step.error_message = False, "ok", None, None
         return
     step.failed = True
     step.error_type, step.error_message = text.clip(kind, text.NAME_CAP), text.clip(found[2].rstrip().removesuffix(")"), ERROR_CAP) or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -29,6 +30,9 @@ UNNAMED_ROOTS: Final = frozenset({"Agent workflow"})
 AGENT_SUFFIXES: Final = ("._execute_core", ".run", ".arun", ".query")
 OUT: Final = "llm.output_messages."
 IN: Final = "llm.input_messages."
+SMOLAGENTS: Final = '{"role": "assistant", "content": '
+# What the model said stands before it with its quotes escaped, and cannot be taken for it.
+RAW_FINISH: Final = re.compile(r'"raw": "ChatCompletion\(id=\'[^\']{0,200}\', choices=\[Choice\(finish_reason=\'(\w{1,40})\'')
 
 
 def speaks(attributes: Attributes, span_name: str) -> bool:
@@ -112,10 +116,21 @@ def read_content(step: Step, attributes: Attributes, span: Span, history: Histor
     if prompt:
         read_tail(content, flattened.tail_of(prompt, history))
     semconv.mark_broken_off(step, content)
-    invalid = attributes.get("output.value")
-    if step.finish == "tool_calls" and not content.requested and type(invalid) is str:
-        content.requested.extend(invalid_calls(invalid))
+    whole = attributes.get("output.value")
+    if type(whole) is str:
+        if step.finish == "tool_calls" and not content.requested:
+            content.requested.extend(invalid_calls(whole))
+        elif step.finish is None and not step.failed and whole.startswith(SMOLAGENTS):
+            read_raw_finish(step, whole)
     return content
+
+
+def read_raw_finish(step: Step, whole: str) -> None:
+    """Smolagents keeps the provider's answer as Python's words: the finish reason stands nowhere else."""
+    found = RAW_FINISH.search(whole)
+    if found is not None:
+        step.finish = finish_reason(found[1])
+        step.sign = step.finish or step.sign
 
 
 def gather(attributes: Attributes) -> tuple[dict[int, object], list[object], dict[int, object]]:
