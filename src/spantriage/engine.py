@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from spantriage.cause import choose_primary, decide_outcome, failure_score, weigh
 from spantriage.detectors import Detector, Tier
 from spantriage.model import Kind, Step, Verdict
+from spantriage.prices import fill_costs
 from spantriage.run import Run, Settled
 from spantriage.state import AgentState, RunState
 
@@ -68,6 +69,7 @@ class Engine:
     def judge(self, run: Run, *, assume_failed: bool = False) -> Judgement:
         """Judge a run from scratch: the same steps give the same verdicts, whatever order they came in."""
         settled = run.settle()
+        fill_costs(settled.sequence)
         state = RunState(settled.trace_id, steps=settled.steps, parents=settled.parents, root=settled.root, ended=True)
         verdicts: list[Verdict] = []
         for step in settled.sequence:

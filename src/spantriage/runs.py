@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import StatusCode
 
-from spantriage import dialects, text
+from spantriage import dialects, prices, text
 from spantriage.config import Settings
 from spantriage.detectors import Detector
 from spantriage.engine import Engine, Judgement
@@ -143,9 +143,12 @@ class Runs:
             return
         live.judgement = None
         live.version += 1
-        sign = step.sign
+        sign, cost_usd = step.sign, step.cost_usd
+        if prices.is_loaded():  # else the import would be waited for by whoever reads the span
+            prices.fill_costs((step,))
         verdicts, record = live.early.feed(step, self._engine)
-        step.sign = sign  # what is an echo is found out again, in canonical order, when the run is judged
+        # What is an echo, and which of two stacked model spans is the call, is found out again when the run is judged.
+        step.sign, step.cost_usd = sign, cost_usd
         for verdict in verdicts:
             verdict.near = verdict.near or self._near(step)
             self._give(live, verdict)

@@ -16,6 +16,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from spantriage import prices
 from spantriage.config import Settings
 from spantriage.detectors import Detector
 from spantriage.enrichment import Enriched
@@ -147,6 +148,7 @@ class Worker:
 
     def _work(self) -> None:
         self._arm_exit()
+        self._load_prices()
         while not self._stopping and self._pid == os.getpid():
             try:
                 self._turn()
@@ -159,6 +161,13 @@ class Worker:
                 self._wake.wait(None if self._asleep else PULSE_S)
                 self._wake.clear()
             self._asleep = False
+
+    def _load_prices(self) -> None:
+        """Not under the lock, where a reader of attributes would wait for it."""
+        try:
+            prices.load()
+        except Exception:
+            LOG.warning("there are no prices, so that costs stay unknown", exc_info=True)
 
     def _turn(self) -> None:
         while self._queue:  # in slices, so that a reader of attributes waits for one slice at most
@@ -242,9 +251,11 @@ class Worker:
         """Agents' records, live runs and our own counters, up to date with every span that has ended."""
         with self._lock:
             self._drain()
-            agents = {name: record.as_dict() for name, record in self.runs.records()}
+            records = dict(self.runs.records())
+            agents = {name: record.as_dict() for name, record in records.items()}
             live = sum(1 for live in self.runs.live.values() if live.judgement is None)
-            return {"agents": agents, "runs": {"live": live}, "self": self.accounts()}
+            unpriced = sum(record.unpriced_calls for record in records.values())
+            return {"agents": agents, "runs": {"live": live}, "self": {**self.accounts(), "prices_unknown": unpriced}}
 
     def accounts(self) -> dict[str, int]:
         """Our own counters. Exactly: received = processed + dropped.queue_full + queued."""
