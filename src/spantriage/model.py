@@ -120,6 +120,7 @@ class Content:
     requested: list[ToolCall] = field(default_factory=list)
     results: list[ToolResult] = field(default_factory=list)  # only the new tail of the history
     declared: dict[str, Mapping[str, object] | None] | None = None  # tool name -> JSON Schema of its arguments
+    must_call: bool = False  # the request demands a tool call
     task: str | None = None  # digest of the first user message, to tell conversations apart
     truncated: bool = False  # a part was larger than the reader's cap and was not read
 
