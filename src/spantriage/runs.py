@@ -137,7 +137,7 @@ class Runs:
 
     def _add(self, live: LiveRun, step: Step, enriched: Enriched | None, is_root: bool) -> None:
         step.arguments = None if step.arguments is None else text.clip(step.arguments, TEXT_CAP)
-        step.result = None if step.result is None else text.clip(step.result, TEXT_CAP)
+        step.result = None if step.result is None else text.ends(step.result, TEXT_CAP)
         if not live.run.add(step, self._settings.max_steps):
             self._counters["duplicate" if step.span_id in live.run.steps else "dropped.span_limit"] += 1
             return
@@ -251,6 +251,8 @@ class Runs:
         live = self.live[key]
         if live.judgement is None:
             self.conclude(live, self.judge(live))
+        if live.judgement is not None:
+            self._engine.past.add(live.judgement.settled)
         self._counters[f"runs_ended.{reason if not live.run.root_ended or reason == 'evicted' else 'root'}"] += 1
         del self.live[key]
         for trace_id in {live.run.trace_id, *(step.trace_id for step in live.run.steps.values())}:

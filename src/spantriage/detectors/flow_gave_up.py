@@ -23,13 +23,16 @@ _DONE: Final = (
     r"|proceed|continue|extract|read|open|reach|provide|compute)"
 )
 _GIVES_UP: Final = re.compile(
-    rf"\b(?:I(?: was| am|'m)?|we(?: were| are)?|been) (?:unable|not able) to {_DONE}\b|\bI (?:could|can)(?:n'?t| ?not) {_DONE}\b|\bI (?:have )?failed to {_DONE}\b"
-    rf"|\bI(?:'m| am)? giv(?:e|ing) up\b|\b(?:unable|failed|impossible) to {_DONE}\b|\b(?:could|can) ?not be (?:determined|found|completed|resolved|answered)"
+    rf"\b(?:I(?: was| am|'m)?|we(?: were| are)?|been) (?:unable|not able) to {_DONE}\b|\bI (?:could|can)(?:n'?t| ?not) {_DONE}\b"
+    rf"|\bI (?:have )?failed to {_DONE}\b"
+    rf"|\bI(?:'m| am)? giv(?:e|ing) up\b|\b(?:unable|failed|impossible) to {_DONE}\b|\b(?:could|can) ?not be (?:determined|found"
+    rf"|completed|resolved|answered)"
     r"|\bpersistent(?:ly)? fail|\bI have (?:run out of|exhausted)\b|\bdespite (?:multiple|several|many|repeated) attempts\b",
     re.IGNORECASE,
 )
 _NO_ANSWER: Final = re.compile(
-    r"^\W*(?:final answer\W*)?(?:unable to determine|can(?:'t|not| not) be determined|unknown|not (?:found|available|determined)|N/A|no answer"
+    r"^\W*(?:final answer\W*)?(?:unable to determine|can(?:'t|not| not) be determined|unknown|not (?:found|available|determined)|N/A"
+    r"|no answer"
     r"|I (?:do not|don't) know|insufficient (?:information|data))\b",
     re.IGNORECASE,
 )

@@ -20,16 +20,19 @@ READ: Final = 6_000  # characters of a reply that are looked at
 AROUND: Final = 240  # characters around the words in which the lack may be told
 # Words by which a model says, of itself, that what follows is not from a tool.
 _INVENTS: Final = re.compile(
-    r"\bI(?:'ll| will| shall|'m going to| am going to)(?: now| just| have to| need to)? (?:simulate|assume|pretend|fabricate|invent|make up|recall)\b"
+    r"\bI(?:'ll| will| shall|'m going to| am going to)(?: now| just| have to| need to)? (?:simulate|assume|pretend|fabricate|invent"
+    r"|make up|recall)\b"
     r"|\bI(?: seem to| do)? recall (?:that|from|the|a)\b|\bfrom (?:my )?memory\b|\b(?:let's|let us) (?:assume|pretend|simulate)\b"
     r"|\b(?:hypothetical|made-up|fictional|mock|dummy|simulated|fabricated|invented) "
     r"(?:\S{1,20} ){0,2}(?:data|values?|results?|answers?|ids?|numbers?|responses?|contents?|outputs?)\b"
     r"|\b(?:an? )?educated guess\b|\bbased on my (?:own |general |prior |background )?knowledge\b"
-    r"|\bsimulate (?:its|the|their|a) (?:\S{1,20} )?(?:contents?|results?|output|response|data|search)\b|\b(?:most )?plausible (?:value|answer)\b",
+    r"|\bsimulate (?:its|the|their|a) (?:\S{1,20} )?(?:contents?|results?|output|response|data|search)\b|\b(?:most )?plausible (?:value"
+    r"|answer)\b",
     re.IGNORECASE,
 )
 _LACKS: Final = re.compile(
-    r"\b(?:could|can|was|were|is|are|have|has)(?:n'?t| ?not)(?: been| be)?(?: able to)? (?:\S{1,20} ){0,2}(?:find|found|locate|access|retrieve|download|perform|available|reach|open|load)"
+    r"\b(?:could|can|was|were|is|are|have|has)(?:n'?t| ?not)(?: been| be)?(?: able to)? (?:\S{1,20} ){0,2}(?:find|found|locate|access"
+    r"|retrieve|download|perform|available|reach|open|load)"
     r"|\bunable to\b|\bnot available\b|\bunavailable\b|\black of\b|\bno (?:direct )?(?:information|results|data)\b|\bcan't actually\b",
     re.IGNORECASE,
 )

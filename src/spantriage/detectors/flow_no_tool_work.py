@@ -25,18 +25,21 @@ _ANNOUNCES: Final = re.compile(
     re.IGNORECASE,
 )
 _CLAIMS: Final = re.compile(
-    r"\bI(?:'ve| have)(?: now| successfully| just)? (?:created|implemented|fixed|updated|installed|configured|written|saved|deployed|run|executed|tested|searched|downloaded"
+    r"\bI(?:'ve| have)(?: now| successfully| just)? (?:created|implemented|fixed|updated|installed|configured|written|saved|deployed"
+    r"|run|executed|tested|searched|downloaded"
     r"|booked|sent|deleted|added)\b",
     re.IGNORECASE,
 )
 # Tasks that words alone cannot do: they name files, machines or programs, and tell to do something with them.
 _TO_DO: Final = re.compile(
-    r"\b(?:create|implement|fix|install|set up|configure|run|start|download|build|deploy|write|compile|encrypt|prepare|merge|transform|train|push|execute|move|rename|delete)\b",
+    r"\b(?:create|implement|fix|install|set up|configure|run|start|download|build|deploy|write|compile|encrypt|prepare|merge|transform"
+    r"|train|push|execute|move|rename|delete)\b",
     re.IGNORECASE,
 )
 _WORLD: Final = re.compile(
     r"(?:^|[\s`'\"(])(?:~|\.{0,2})/[\w.-]+|\b[\w-]+\.(?:py|sh|c|cpp|js|ts|md|txt|csv|json|ya?ml|html|v|iso|toml|sql|ipynb|tar|gz)\b|`[^`]{2,80}`"
-    r"|\b(?:folder|director(?:y|ies)|repositor(?:y|ies)|file|server|bucket|database|container|script|branch|command|package|virtual machine|vm)s?\b",
+    r"|\b(?:folder|director(?:y|ies)|repositor(?:y|ies)|file|server|bucket|database|container|script|branch|command|package"
+    r"|virtual machine|vm)s?\b",
     re.IGNORECASE,
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from spantriage.calls import Calls, calls_of
@@ -84,7 +84,7 @@ def _finished(made: Calls) -> bool:
     return last is not None and not last.failed and last.content is not None and last.content.replied and not last.content.requested
 
 
-def _can_check(made: Calls, deeds: list[str]) -> bool:
+def _can_check(made: Calls, deeds: Sequence[str]) -> bool:
     declared = {name for model in made.models if model.content is not None for name in model.content.declared or ()}
     offered = {deed_of(_call(name)) for name in declared}
     return not offered.isdisjoint(("check", "shell")) or "check" in deeds or "shell" in deeds

@@ -17,7 +17,8 @@ from spantriage.state import RunState
 
 # Results that hold nothing: what recurs in them is that nothing was found.
 _BARREN: Final = re.compile(
-    r"^\W{0,8}(no (results?|match(es)?|data|hits?|items?|records?|documents?|files?|such)\b|nothing (was )?found|not found|0 (results?|hits|matches)"
+    r"^\W{0,8}(no (results?|match(es)?|data|hits?|items?|records?|documents?|files?|such)\b|nothing (was )?found|not found|0 (results?"
+    r"|hits|matches)"
     r"|none\b|null\b|could(n't| not) (be )?(find|found)|unable to (find|locate)|(no|zero) .{0,40}(were |was )?found)|^\W*$",
     re.IGNORECASE,
 )
