@@ -29,7 +29,14 @@ class Calls:
 
 
 def calls_of(settled: Settled) -> Iterator[Calls]:
-    """The calls of every invocation of every agent of a run."""
+    """The calls of every invocation of every agent of a run; worked out once, so nobody may change them."""
+    known = settled.memo.get("calls")
+    if not isinstance(known, list):
+        known = settled.memo["calls"] = list(_calls_of(settled))
+    yield from known
+
+
+def _calls_of(settled: Settled) -> Iterator[Calls]:
     found: dict[tuple[str | None, int | None], Calls] = {}
     for step in settled.sequence:
         if step.kind == "tool" and step.sign != "echo":

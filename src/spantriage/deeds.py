@@ -15,6 +15,7 @@ __all__ = ["Deed", "command_of", "deed_of", "passed", "sets_all", "target_of", "
 
 Deed = Literal["edit", "check", "read", "shell", "other"]
 READ: Final = 400  # characters at either end of a result that are looked at
+_ARGUMENTS: Final = 1_500  # characters of a call's arguments that are
 
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _SHELLS: Final = frozenset({"bash", "shell", "sh", "zsh", "terminal", "console", "powershell", "command", "cmd", "exec", "execution"})
@@ -67,11 +68,16 @@ _GOOD: Final = re.compile(
 
 def deed_of(step: Step) -> Deed:
     """What a tool call does. A shell's command decides for itself; a name that says nothing is "other"."""
-    words = words_of(step.tool or "")
+    return _deed((step.tool or "")[:READ], (step.arguments or "")[:_ARGUMENTS])
+
+
+@lru_cache(maxsize=4_096)  # several detectors ask of each call
+def _deed(tool: str, arguments: str) -> Deed:
+    words = words_of(tool)
     if not words.isdisjoint(_NOTES):
         return "other"
     if not words.isdisjoint(_SHELLS) and words.isdisjoint(_CHECKS):
-        command = command_of(step)
+        command = _command(arguments)
         if _SHELL_EDIT.search(command):
             return "edit"
         return "check" if _SHELL_CHECK.search(command) else "shell"
@@ -92,14 +98,17 @@ def words_of(name: str) -> frozenset[str]:
 
 def command_of(step: Step) -> str:
     """The command line or code of a call, or its arguments as they are."""
-    arguments = (step.arguments or "")[:1_500]
+    return _command((step.arguments or "")[:_ARGUMENTS])
+
+
+def _command(arguments: str) -> str:
     found = _COMMAND.search(arguments)
     return arguments[found.end() :] if found else arguments
 
 
 def target_of(step: Step) -> str | None:
     """The file that a call is about, where its arguments name one."""
-    found = _TARGET.search((step.arguments or "")[:1_500])
+    found = _TARGET.search((step.arguments or "")[:_ARGUMENTS])
     if found is None and _SHELL_EDIT.search(command := command_of(step)):
         found = _RESTORED.search(command) or _IN_PLACE.search(command) or _REDIRECTED.search(command)
     return found[1].removeprefix("./") if found else None

@@ -67,6 +67,11 @@ _OWN_WORDS: Final = re.compile(
     r"|(?:^|\n)Killed\s*$|\bcannot connect to the docker daemon",
     re.IGNORECASE | re.MULTILINE,
 )
+# Without one of these it cannot match; looking is much cheaper than matching.
+_HINTS: Final = (
+    "137", "124", "-9", "timed out", "killed", "no space", "quota", "allocate", "read-only", "rpc failed", "resolve host", "gnutls", "unreachable",
+    "docker daemon",
+)  # fmt: skip
 
 
 def trouble_of(step: Step) -> Trouble | None:
@@ -83,9 +88,15 @@ def trouble_of(step: Step) -> Trouble | None:
     ends = step.result if len(step.result) <= HEAD + TAIL else f"{step.result[:HEAD]}\n{step.result[-TAIL:]}"
     if step.sign != "ok":
         return _name(ends)
-    if _OWN_WORDS.search(ends) is None or deed_of(step) in ("read", "other"):
+    return _name_own(ends) if deed_of(step) not in ("read", "other") else None
+
+
+@lru_cache(maxsize=1_024)  # three detectors ask, and others that leave such failures to them
+def _name_own(ends: str) -> Trouble | None:
+    low = ends.lower()
+    if not any(hint in low for hint in _HINTS):
         return None
-    return _name(ends)
+    return _name(ends) if _OWN_WORDS.search(ends) is not None else None
 
 
 @lru_cache(maxsize=1_024)

@@ -30,6 +30,10 @@ _INVENTS: Final = re.compile(
     r"|answer)\b",
     re.IGNORECASE,
 )
+_HINTS: Final = (
+    "simulat", "assum", "pretend", "fabricat", "invent", "make up", "made-up", "recall", "memory", "hypothetical", "fictional", "mock", "dummy",
+    "guess", "knowledge", "plausible",
+)  # fmt: skip
 _LACKS: Final = re.compile(
     r"\b(?:could|can|was|were|is|are|have|has)(?:n'?t| ?not)(?: been| be)?(?: able to)? (?:\S{1,20} ){0,2}(?:find|found|locate|access"
     r"|retrieve|download|perform|available|reach|open|load)"
@@ -77,8 +81,11 @@ class InventedResult(Detector):
             if step.kind in ("tool", "workflow", "retrieval"):
                 before.append(step)
             elif step.kind == "model" and step.content is not None and step.content.text:
+                said = step.content.text[:READ]
+                if not _may_invent(said):
+                    continue
                 failure = next((each for each in reversed(before) if is_barren(each)), None)
-                found = _invents(step.content.text[:READ], failure is not None)
+                found = _invents(said, failure is not None)
                 if found is not None and (failure is None or failure.span_id not in spoken):
                     spoken.add(step.span_id if failure is None else failure.span_id)
                     yield self._speak(step, found, failure)
@@ -111,6 +118,11 @@ class InventedResult(Detector):
         (asks("run"), calls("run", result="No such file: a.txt"), answers("The file does not exist; let me list the folder.")),
         (asks("test"), calls("test", result="2 failed"), answers("The test simulates a slow network.")),
     )
+
+
+def _may_invent(said: str) -> bool:
+    low = said.lower()
+    return any(hint in low for hint in _HINTS)
 
 
 def _invents(said: str, failed: bool) -> str | None:
