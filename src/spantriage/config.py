@@ -43,6 +43,14 @@ class Settings:
     """Steps kept of one run; later ones are counted and not looked at again."""
     queue_size: int = 8_192
     """Ended spans that may wait for the worker; beyond it the oldest is dropped and counted."""
+    journal: str = ""
+    """Folder of the journal of open spans, by which the next start tells of a crash; empty: beside a `jsonl` sink; `off`: none."""
+    budget_usd: float = 0.0
+    """Dollars after which `Triage.should_stop` stops an agent within a run; 0: any number."""
+    budget_tokens: int = 0
+    """Tokens after which it does; 0: any number."""
+    budget_steps: int = 0
+    """Model calls and tool calls after which it does; 0: any number."""
     exit_s: float = 2.0
     """How long the end of the process may wait for findings to leave, in seconds."""
     detectors: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -73,12 +81,17 @@ def configure_detectors(settings: Settings, known: Iterable[type[Detector]]) -> 
         names = {detector.code, detector.code.partition(".")[0]}
         if (settings.select and not names & {*settings.select}) or names & {*settings.ignore}:
             continue
-        values = dict(settings.detectors.get(detector.code, {}))
+        values = {**(_budgets(settings) if detector.code == "cost.budget_exceeded" else {}), **settings.detectors.get(detector.code, {})}
         unknown = values.keys() - {f.name for f in fields(detector)}
         if unknown:
             raise ConfigError(f"detector {detector.code} has no setting {min(unknown)!r}")
         chosen.append(detector(**values))
     return tuple(chosen)
+
+
+def _budgets(settings: Settings) -> dict[str, object]:
+    """What an agent may use is told by a finding, too, when it uses more."""
+    return {f"agent_{what}": getattr(settings, f"budget_{what}") for what in ("usd", "tokens", "steps")}
 
 
 def _project(folder: Path) -> dict[str, object]:
@@ -127,6 +140,10 @@ def _convert(default: object, value: object) -> object:
         if not 0 <= found < 1e12:
             raise ValueError
         return found
+    if isinstance(default, str):
+        if not isinstance(value, str):
+            raise TypeError
+        return value
     if isinstance(default, tuple):
         words = value.split(",") if isinstance(value, str) else list(value) if isinstance(value, Iterable) else None
         if words is None or not all(isinstance(word, str) for word in words):

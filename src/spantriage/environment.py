@@ -69,8 +69,8 @@ _OWN_WORDS: Final = re.compile(
 )
 # Without one of these it cannot match; looking is much cheaper than matching.
 _HINTS: Final = (
-    "137", "124", "-9", "timed out", "killed", "no space", "quota", "allocate", "read-only", "rpc failed", "resolve host", "gnutls", "unreachable",
-    "docker daemon",
+    "137", "124", "-9", "timed out", "killed", "no space", "quota", "allocate", "read-only", "rpc failed", "resolve host", "gnutls",
+    "unreachable", "docker daemon",
 )  # fmt: skip
 
 

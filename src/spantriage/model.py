@@ -199,6 +199,11 @@ class Verdict:
     wasted_tokens: int | None = None
     wasted_cost_usd: float | None = None
 
+    def withdraw(self) -> None:
+        """Take it back; its finding is sent again like this."""
+        self.severity, self.score = "info", 0.0
+        self.summary = f"Withdrawn: {self.summary}"
+
     @property
     def code(self) -> str:
         """The detector's code."""

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.trace import StatusCode
 
 from spantriage import dialects, prices, text
+from spantriage.budget import Guard
 from spantriage.config import Settings
 from spantriage.detectors import Detector
 from spantriage.engine import Engine, Judgement
 from spantriage.enrichment import Enriched
 from spantriage.joining import BARE, LINKS, Joiner
 from spantriage.model import Step, Verdict
+from spantriage.open_spans import OpenSpans
 from spantriage.record import Record
 from spantriage.run import Run
 from spantriage.state import RunState
@@ -69,6 +71,8 @@ class Runs:
     """Live runs by key, least recently touched first. Used by one thread at a time."""
 
     def __init__(self, settings: Settings, detectors: tuple[Detector, ...], counters: Counter[str], traces: OrderedDict[int, None]) -> None:
+        self.open = OpenSpans()
+        self.guard = Guard()
         self.live: OrderedDict[int, LiveRun] = OrderedDict()
         self.totals: OrderedDict[str, Record] = OrderedDict()
         self._settings = settings
@@ -77,16 +81,16 @@ class Runs:
         self._traces = traces
         self._findings: list[Finding] = []
         self._joiner = Joiner(settings.max_runs)
-        self.open_agents: OrderedDict[int, tuple[int, str]] = OrderedDict()  # span id -> trace id and name; written where spans start
 
     def take(self, span: ReadableSpan, own: dict[str, Any], enriched: Enriched | None, is_agents: bool, now_ns: int) -> None:
         """Take in an ended span: read it, judge it as far as can be now, put the verdict where the span shows it."""
         context, parent, scope = span.context, span.parent, span.instrumentation_scope
         if context is None:
             return
-        self.open_agents.pop(context.span_id, None)
+        self.open.end(context.span_id)
         is_root = parent is None or parent.is_remote
         live = self._run_of(context.trace_id, now_ns)
+        self.open.stir(live.run.trace_id, now_ns)
         live.run.root_ended = live.run.root_ended or is_root
         live.last_ns = now_ns
         step = None
@@ -148,21 +152,32 @@ class Runs:
             prices.fill_costs((step,))
         verdicts, record = live.early.feed(step, self._engine)
         # What is an echo, and which of two stacked model spans is the call, is found out again when the run is judged.
-        step.sign, step.cost_usd = sign, cost_usd
+        step.sign = sign
         for verdict in verdicts:
             verdict.near = verdict.near or self._near(step)
             self._give(live, verdict)
+        if self.guard.budgets:
+            self.guard.take(self.leader(step.trace_id), step.agent or self._near(step), step)
+        step.cost_usd = cost_usd
         if enriched is not None:
             shown = record if step.kind == "agent" else live.early.total() if is_root else None
             enriched.show([verdict for verdict in verdicts if verdict.step is step], shown)
 
     def _near(self, step: Step) -> str | None:
         """The open agent above the step: its parent, or the only one at work in its trace."""
-        above = self.open_agents.get(step.parent_id or 0)
-        if above is not None:
-            return above[1]
-        names = {name for trace_id, name in list(self.open_agents.values()) if trace_id == step.trace_id}
+        above = self.open.spans.get(step.parent_id or 0)
+        if above is not None and above.agent is not None:
+            return above.agent
+        names = self.open.at_work(step.trace_id)
         return names.pop() if len(names) == 1 else None
+
+    def leader(self, trace_id: int) -> int:
+        """The trace that stands for the run of this one."""
+        return self._joiner.leader(trace_id)
+
+    def hand_over(self, findings: list[Finding]) -> None:
+        """Let findings that belong to no live run leave with the others."""
+        self._findings += findings
 
     def due(self, now_ns: int) -> list[LiveRun]:
         """Runs that are complete and not judged yet."""
@@ -188,8 +203,7 @@ class Runs:
         for finding_id in sorted(live.given.keys() - confirmed):
             said, verdict = live.given[finding_id]
             if said != WITHDRAWN:
-                verdict.severity, verdict.score = "info", 0.0
-                verdict.summary = f"Withdrawn: {verdict.summary}"
+                verdict.withdraw()
                 self._give(live, verdict)
                 live.given[finding_id] = (WITHDRAWN, verdict)
 
@@ -231,7 +245,8 @@ class Runs:
         """Forget everything: in a forked child it is the parent's."""
         self.live.clear()
         self.totals.clear()
-        self.open_agents.clear()
+        self.open.clear()
+        self.guard.clear()
         self._traces.clear()
         self._joiner = Joiner(self._settings.max_runs)
         self._findings.clear()
@@ -255,6 +270,7 @@ class Runs:
             self._engine.past.add(live.judgement.settled)
         self._counters[f"runs_ended.{reason if not live.run.root_ended or reason == 'evicted' else 'root'}"] += 1
         del self.live[key]
+        self.guard.forget(key)
         for trace_id in {live.run.trace_id, *(step.trace_id for step in live.run.steps.values())}:
             self._traces.pop(trace_id, None)
         for name, record in live.records().items():

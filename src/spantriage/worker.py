@@ -16,10 +16,14 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.trace import get_current_span
+
 from spantriage import prices
+from spantriage.budget import Budget
 from spantriage.config import Settings
 from spantriage.detectors import Detector
 from spantriage.enrichment import Enriched
+from spantriage.heartbeat import Heartbeat, journal_folder
 from spantriage.runs import Runs
 
 if TYPE_CHECKING:
@@ -32,8 +36,8 @@ __all__ = ["Entry", "Worker"]
 
 LOG: Final = logging.getLogger("spantriage")
 PULSE_S: Final = 0.1  # how often an awake worker looks; the longest a finding waits for company
+WATCH_S: Final = 0.5  # the same while nothing has ended yet and somebody is at work
 PATIENCE_S: Final = 0.05  # how long a reader of attributes waits for the worker before it goes without a verdict
-OPEN: Final = 50_000  # open agent spans remembered
 TRACES: Final = 50_000  # trace ids remembered as an agent's
 
 # The span, its own attributes, where its verdict goes (None: nowhere), whether it is an agent's.
@@ -50,6 +54,10 @@ class Worker:
         self.runs = Runs(settings, detectors, self.counters, self.traces)
         self.sinks: list[Sink] = []
         self._open_sinks(settings.sinks if sinks is None else tuple(sinks), strict=sinks is not None)
+        self.heartbeat = Heartbeat(self.runs, detectors, self.counters, journal_folder(settings.journal, self.sinks))
+        self._open = self.runs.open
+        if settings.budget_usd or settings.budget_tokens or settings.budget_steps:
+            self.runs.guard.add(Budget(settings.budget_usd, settings.budget_tokens, settings.budget_steps))
         self._queue: deque[Entry] = deque()
         self._dropped = 0
         self._dropping = threading.RLock()  # `+=` is not atomic; a dropped span is rare, so this costs nothing
@@ -65,14 +73,11 @@ class Worker:
     # -- where spans end: no lock, no I/O ------------------------------------------------------------------------------
 
     def start(self, span: SdkSpan, agent: object) -> None:
-        """An agent's span has started. Of too many the oldest is forgotten."""
-        context = span.context
-        open_agents = self.runs.open_agents
-        if type(agent) is str and context is not None:
-            open_agents[context.span_id] = (context.trace_id, agent)
-            if len(open_agents) > OPEN:
-                open_agents.popitem(last=False)
-                self.count("open_forgotten")
+        """An agent's or a model call's span has started. Of too many the oldest is forgotten."""
+        if not self._open.start(span, agent if type(agent) is str else None):
+            self.count("open_forgotten")
+        if self._asleep or self._thread is None:
+            self._rouse()
 
     def put(self, entry: Entry) -> None:
         """Queue an ended span. A full queue drops its oldest entry and counts it."""
@@ -149,6 +154,7 @@ class Worker:
     def _work(self) -> None:
         self._arm_exit()
         self._load_prices()
+        self._recall()
         while not self._stopping and self._pid == os.getpid():
             try:
                 self._turn()
@@ -156,9 +162,9 @@ class Worker:
                 self.count("worker_errors")
                 if self.counters["worker_errors"] == 1:
                     LOG.warning("the worker failed once and goes on", exc_info=True)
-            self._asleep = not self.runs.live
+            self._asleep = not self.runs.live and not self.heartbeat.waits
             if not self._queue:
-                self._wake.wait(None if self._asleep else PULSE_S)
+                self._wake.wait(None if self._asleep else PULSE_S if self.runs.live else WATCH_S)
                 self._wake.clear()
             self._asleep = False
 
@@ -168,6 +174,16 @@ class Worker:
             prices.load()
         except Exception:
             LOG.warning("there are no prices, so that costs stay unknown", exc_info=True)
+
+    def _recall(self) -> None:
+        """Tell what an earlier process was doing when it died."""
+        try:
+            findings = self.heartbeat.recall()
+            with self._lock:
+                self.runs.hand_over(findings)
+        except Exception:
+            self.count("journal_errors")
+            LOG.warning("what an earlier process has left could not be read", exc_info=True)
 
     def _turn(self) -> None:
         while self._queue:  # in slices, so that a reader of attributes waits for one slice at most
@@ -182,7 +198,10 @@ class Worker:
                 self.runs.conclude(live, judged)
         with self._lock:
             self.runs.forget(time.monotonic_ns())
+            self.runs.hand_over(self.heartbeat.beat(time.monotonic_ns(), time.time_ns()))
         self._deliver()
+        self.heartbeat.write_journal(time.time_ns())
+        self.runs.guard.tell(self.count)
 
     def _drain_slice(self) -> None:
         for _ in range(16):
@@ -247,6 +266,20 @@ class Worker:
             self._blame(sink, error, 0)
             return False
 
+    def should_stop(self, agent: str) -> bool:
+        """Say whether a budget of this agent is used up, with every span that has ended counted in."""
+        try:
+            self.catch_up()
+            self.heartbeat.look_at_wall_time(time.time_ns())
+            context = get_current_span().get_span_context()
+            run = self.runs.leader(context.trace_id) if context.is_valid else None
+            stop = self.runs.guard.should_stop(agent, run)
+            self._wake.set()  # so that callbacks come at once
+        except Exception:
+            self.count("hook_errors")
+            return False
+        return stop
+
     def status(self) -> dict[str, Any]:
         """Agents' records, live runs and our own counters, up to date with every span that has ended."""
         with self._lock:
@@ -276,7 +309,8 @@ class Worker:
             self.sinks.append(sink)
 
     def close_sinks(self, timeout_s: float) -> None:
-        """Let the sinks go; the last thing that happens to a worker."""
+        """Let the journal and the sinks go; the last thing that happens to a worker."""
+        self.heartbeat.close()
         with self._out:
             for sink in self.sinks:
                 try:
@@ -290,6 +324,7 @@ class Worker:
         self._lock, self._out, self._dropping = threading.RLock(), threading.RLock(), threading.RLock()
         self._wake, self._queue, self._dropped = threading.Event(), deque(), 0
         self.runs.clear()
+        self.heartbeat.after_fork()
         self.counters.clear()
         self._thread, self._asleep, self._stopping, self._pid = None, False, False, os.getpid()
         self._arm_exit()
@@ -320,6 +355,8 @@ class Worker:
     def _at_exit(self) -> None:
         try:
             self.close(self.settings.exit_s)
+            self.heartbeat.write_journal(time.time_ns())
+            self.heartbeat.close()
         except Exception:
             self.count("exit_errors")
 

@@ -31,8 +31,8 @@ _INVENTS: Final = re.compile(
     re.IGNORECASE,
 )
 _HINTS: Final = (
-    "simulat", "assum", "pretend", "fabricat", "invent", "make up", "made-up", "recall", "memory", "hypothetical", "fictional", "mock", "dummy",
-    "guess", "knowledge", "plausible",
+    "simulat", "assum", "pretend", "fabricat", "invent", "make up", "made-up", "recall", "memory", "hypothetical", "fictional", "mock",
+    "dummy", "guess", "knowledge", "plausible",
 )  # fmt: skip
 _LACKS: Final = re.compile(
     r"\b(?:could|can|was|were|is|are|have|has)(?:n'?t| ?not)(?: been| be)?(?: able to)? (?:\S{1,20} ){0,2}(?:find|found|locate|access"
