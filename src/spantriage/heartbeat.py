@@ -43,6 +43,7 @@ class Heartbeat:
         self._hanging: dict[int, tuple[OpenSpan, list[Verdict]]] = {}
         self._looked_ns = 0
         self._writing = threading.Lock()  # at exit the worker may still be there
+        self._left = folder if self._crashed is not None else None  # where others may have left something
         self._journal = None if folder is None or self._crashed is None else Journal(folder)
 
     @property
@@ -93,27 +94,31 @@ class Heartbeat:
             return
         try:
             with self._writing:
-                self._journal.write({each.span_id: each.step("crashed", time_ns) for each in self.open.all()})
+                if self._journal is not None:
+                    self._journal.write({each.span_id: each.step("crashed", time_ns) for each in self.open.all()})
         except OSError:
             LOG.warning("the journal cannot be written, so that crashes will not be told", exc_info=True)
             self._counters["journal_errors"] += 1
             self._journal = None
 
     def recall(self) -> list[Finding]:
-        """What processes that died have left in their journals. Does I/O."""
-        if self._journal is None:
-            return []
-        return [finding for step in crashed(self._journal.folder) for finding in _publish(_ask(self._crashed, step))]
+        """What processes that died have left in their journals; asked once. Does I/O."""
+        with self._writing:
+            folder, self._left = self._left, None
+            steps = [] if folder is None else list(crashed(folder))
+        return [finding for step in steps for finding in _publish(_ask(self._crashed, step))]
 
     def close(self) -> None:
-        """The process ends in good order."""
-        if self._journal is not None:
-            with self._writing:
-                self._journal.close()
+        """The last thing that happens; from now on there is no journal."""
+        with self._writing:
+            journal, self._journal = self._journal, None
+            if journal is not None:
+                journal.close()
 
     def after_fork(self) -> None:
         """In a forked child: what hangs is the parent's, and so is the journal."""
         self._writing = threading.Lock()
+        self._left = None
         self._hanging.clear()
         if self._journal is not None:
             self._journal.after_fork()

@@ -153,8 +153,8 @@ class Worker:
 
     def _work(self) -> None:
         self._arm_exit()
-        self._load_prices()
         self._recall()
+        self._load_prices()
         while not self._stopping and self._pid == os.getpid():
             try:
                 self._turn()
@@ -243,6 +243,7 @@ class Worker:
 
     def _finish(self, timeout_s: float, settle: Callable[[], None]) -> bool:
         deadline = time.monotonic() + timeout_s
+        self._recall()  # the thread may not have come to it yet
         if not self._lock.acquire(timeout=max(0.0, timeout_s)):
             return False
         try:
@@ -254,6 +255,7 @@ class Worker:
             return False
         try:
             self._deliver()
+            self.runs.guard.tell(self.count)
             flushed = [self._flush_sink(sink, (deadline - time.monotonic()) / len(self.sinks)) for sink in self.sinks]
             return all(flushed)
         finally:
