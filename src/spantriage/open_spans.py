@@ -13,11 +13,14 @@ from spantriage.semconv import OPERATIONS
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span as SdkSpan
 
-__all__ = ["OpenSpan", "OpenSpans"]
+__all__ = ["CAP", "OpenSpan", "OpenSpans"]
 
 CAP: Final = 50_000  # spans remembered
 RUNS: Final = 50_000  # runs of which we remember when something last ended
 SECOND_NS: Final = 1_000_000_000
+
+
+Started = tuple[int, str | None, "SdkSpan"]  # trace id, agent, span; a plain tuple, since one is made for each span
 
 
 class OpenSpan(NamedTuple):
@@ -61,22 +64,17 @@ class OpenSpans:
     """By span id, oldest first. Written where spans start, read and emptied by the worker."""
 
     def __init__(self) -> None:
-        self.spans: OrderedDict[int, OpenSpan] = OrderedDict()
+        self.spans: OrderedDict[int, Started] = OrderedDict()
         self._active: OrderedDict[int, int] = OrderedDict()  # run -> monotonic ns
 
-    def start(self, span: SdkSpan, agent: str | None) -> bool:
-        """Remember a span; False when the oldest had to be forgotten for it."""
-        context: Any = span._context  # the private names, here and below: their public properties cost twice as much
-        spans = self.spans
-        spans[context.span_id] = OpenSpan(context.trace_id, agent, span)
-        if len(spans) > CAP:
-            spans.popitem(last=False)
-            return False
-        return True
+    def shrink(self) -> None:
+        """There are too many: the oldest is forgotten."""
+        if len(self.spans) > CAP:
+            self.spans.popitem(last=False)
 
-    def end(self, span_id: int) -> OpenSpan | None:
+    def end(self, span_id: int) -> None:
         """A span has ended."""
-        return self.spans.pop(span_id, None)
+        self.spans.pop(span_id, None)
 
     def stir(self, run: int, now_ns: int) -> None:
         """Something of this run has ended now."""
@@ -96,9 +94,9 @@ class OpenSpans:
             known = list(self.spans.items())
         except RuntimeError:  # changed by a starting span meanwhile: the next look will see it
             return []
-        for span_id, each in known:
-            if each.span._end_time is None:
-                found.append(each)
+        for span_id, started in known:
+            if started[2]._end_time is None:
+                found.append(OpenSpan(*started))
             else:
                 self.spans.pop(span_id, None)
         return found

@@ -166,8 +166,8 @@ class Runs:
     def _near(self, step: Step) -> str | None:
         """The open agent above the step: its parent, or the only one at work in its trace."""
         above = self.open.spans.get(step.parent_id or 0)
-        if above is not None and above.agent is not None:
-            return above.agent
+        if above is not None and above[1] is not None:
+            return above[1]
         names = self.open.at_work(step.trace_id)
         return names.pop() if len(names) == 1 else None
 

@@ -96,6 +96,8 @@ NAMES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "logfire": ("hallucination",),
     },
     "flow.handoff_failed": {"trail": ("Task Orchestration",), "agentrx": ("System Failure",)},
+    "flow.never_ended": {"trail": ("Timeout Issues",), "tracetriage": ("SESSION_ERROR",), "logfire": ("slow",)},
+    "flow.crashed": {"harbor": ("harbor_failed",), "agentrx": ("System Failure",), "tracetriage": ("SESSION_ERROR",)},
     "infra.error": {"trail": ("Environment Setup Errors", "Service Errors"), "harbor": ("sandbox_failed",), "agentrx": ("System Failure",)},
     "infra.timeout": {
         "trail": ("Timeout Issues",),

@@ -24,6 +24,7 @@ from spantriage.config import Settings
 from spantriage.detectors import Detector
 from spantriage.enrichment import Enriched
 from spantriage.heartbeat import Heartbeat, journal_folder
+from spantriage.open_spans import CAP as OPEN_CAP
 from spantriage.runs import Runs
 
 if TYPE_CHECKING:
@@ -74,7 +75,11 @@ class Worker:
 
     def start(self, span: SdkSpan, agent: object) -> None:
         """An agent's or a model call's span has started. Of too many the oldest is forgotten."""
-        if not self._open.start(span, agent if type(agent) is str else None):
+        context: Any = span._context
+        started = self._open.spans
+        started[context.span_id] = (context.trace_id, agent if type(agent) is str else None, span)
+        if len(started) > OPEN_CAP:
+            self._open.shrink()
             self.count("open_forgotten")
         if self._asleep or self._thread is None:
             self._rouse()
