@@ -369,7 +369,7 @@ def test_nothing_is_left_of_runs_that_are_over() -> None:
 
     assert not clock.runs.live
     assert not clock.traces
-    assert not clock.runs.open_agents
+    assert not clock.runs.open.spans
     assert not clock.runs.take_findings()
     assert len(clock.runs.totals) == 3
 

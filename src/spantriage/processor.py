@@ -29,6 +29,7 @@ __all__ = ["TriageProcessor"]
 
 LOG: Final = logging.getLogger("spantriage")
 AGENT_KEY: Final = "gen_ai.agent.name"
+OPERATION_KEY: Final = "gen_ai.operation.name"
 FLUSH_S: Final = 5.0
 _NONE: Final[dict[str, Any]] = {}
 
@@ -51,8 +52,8 @@ class TriageProcessor(SpanProcessor):
         """Remember which agents are at work, so that what ends below them has a name before they end."""
         try:
             own = getattr(span._attributes, "_dict", _NONE)
-            if AGENT_KEY in own:
-                self.worker.start(span, own[AGENT_KEY])
+            if AGENT_KEY in own or OPERATION_KEY in own:
+                self.worker.start(span, own.get(AGENT_KEY))
         except Exception:
             self._excuse("on_start")
 

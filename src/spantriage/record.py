@@ -46,6 +46,7 @@ class Record:
     cost_usd: float | None = None
     wasted_tokens: int | None = None
     wasted_cost_usd: float | None = None
+    unpriced_calls: int = 0  # model calls that told their usage and whose cost nobody knows
     longest_failure_streak: int = 0
     recovery_ns: int | None = None  # the longest time from a first failed tool call to the next that worked
     enforcement_attempts: list[dict[str, object]] = field(default_factory=list)
@@ -103,6 +104,8 @@ class Record:
             self.reasoning_tokens = (self.reasoning_tokens or 0) + step.reasoning_tokens
         if step.cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0.0) + step.cost_usd
+        elif step.input_tokens:
+            self.unpriced_calls += 1
 
     def _add_total(self, step: Step) -> None:
         """Where no model call tells its usage, the latest of the agent's running totals is what it has used."""
@@ -275,7 +278,7 @@ def _safe(said: object) -> str | None:
 
 _COUNTS: Final = (
     "steps", "model_calls", "tool_calls", "tool_errors", "silent_failures", "errors", "retries", "repeats",
-    "total_buffer_chars_lost", "exhausted",
+    "total_buffer_chars_lost", "exhausted", "unpriced_calls",
 )  # fmt: skip
 _USAGE: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd")
 _AMOUNTS: Final = (*_USAGE, "wasted_tokens", "wasted_cost_usd")

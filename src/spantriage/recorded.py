@@ -101,7 +101,7 @@ def read_run(traces: list[Trace], skip: Callable[[Skip], None]) -> Run:
         run.truncated += trace.truncated
     for step in run.steps.values():
         step.arguments = None if step.arguments is None else text.clip(step.arguments, TEXT_CAP)
-        step.result = None if step.result is None else text.clip(step.result, TEXT_CAP)
+        step.result = None if step.result is None else text.ends(step.result, TEXT_CAP)
     return run
 
 

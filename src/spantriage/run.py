@@ -83,6 +83,7 @@ class Settled:
     fatal: set[int] = field(default_factory=set)  # failures that reached the root, or an agent with none above it
     cyclic: set[int] = field(default_factory=set)
     orphans: set[int] = field(default_factory=set)  # steps whose parent never came
+    memo: dict[str, object] = field(default_factory=dict)  # what several detectors work out of it, once it is settled
 
     @classmethod
     def of(cls, run: Run) -> Settled:

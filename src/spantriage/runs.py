@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.trace import SpanContext, StatusCode
 
-from spantriage import dialects, text
+from spantriage import dialects, prices, text
+from spantriage.budget import Guard
 from spantriage.config import Settings
 from spantriage.detectors import Detector
 from spantriage.ended import Ended
@@ -24,8 +25,10 @@ from spantriage.enrichment import Enriched
 from spantriage.joining import BARE, LINKS, Joiner
 from spantriage.late import load_finding
 from spantriage.model import Step, Verdict
+from spantriage.open_spans import OpenSpans
 from spantriage.record import Record
 from spantriage.run import Run, Settled
+from spantriage.spending import Spending
 from spantriage.state import RunState
 from spantriage.subtree import Subtrees
 
@@ -73,6 +76,8 @@ class Runs:
     """Live runs by key, least recently touched first. Used by one thread at a time."""
 
     def __init__(self, settings: Settings, detectors: tuple[Detector, ...], counters: Counter[str], traces: OrderedDict[int, None]) -> None:
+        self.open = OpenSpans()
+        self.guard = Guard()
         self.live: OrderedDict[int, LiveRun] = OrderedDict()
         self.totals: OrderedDict[str, Record] = OrderedDict()
         self._settings = settings
@@ -82,13 +87,13 @@ class Runs:
         self._findings: list[Finding] = []
         self._joiner = Joiner(settings.max_runs)
         self.farewell: Callable[[LiveRun], None] | None = None  # told of each run that is let go
-        self.open_agents: OrderedDict[int, tuple[int, str]] = OrderedDict()  # span id -> trace id and name; written where spans start
 
     def take(self, context: SpanContext, parent: SpanContext | None, enriched: Enriched | None, span: Ended | None, now_ns: int) -> None:
         """Take in an ended span: read it if it is an agent's, judge it as far as can be now, put the verdict where the span shows it."""
-        self.open_agents.pop(context.span_id, None)
+        self.open.end(context.span_id)
         is_root = parent is None or parent.is_remote
         live = self._run_of(context.trace_id, now_ns)
+        self.open.stir(live.run.trace_id, now_ns)
         live.run.root_ended = live.run.root_ended or is_root
         live.last_ns = now_ns
         step = None
@@ -140,29 +145,49 @@ class Runs:
 
     def _add(self, live: LiveRun, step: Step, enriched: Enriched | None, is_root: bool) -> None:
         step.arguments = None if step.arguments is None else text.clip(step.arguments, TEXT_CAP)
-        step.result = None if step.result is None else text.clip(step.result, TEXT_CAP)
+        step.result = None if step.result is None else text.ends(step.result, TEXT_CAP)
         if not live.run.add(step, self._settings.max_steps):
             self._counters["duplicate" if step.span_id in live.run.steps else "dropped.span_limit"] += 1
             return
         live.judgement = None
         live.version += 1
-        sign = step.sign
+        sign, cost_usd = step.sign, step.cost_usd
+        if prices.is_loaded():  # else the import would be waited for by whoever reads the span
+            prices.fill_costs((step,))
+        counts = live.early.counts(step)
         verdicts, record = live.early.feed(step, self._engine)
-        step.sign = sign  # what is an echo is found out again, in canonical order, when the run is judged
+        # What is an echo, and which of two stacked model spans is the call, is found out again when the run is judged.
+        step.sign = sign
         if enriched is not None:
             shown = record if step.kind == "agent" else live.early.total() if is_root else None
             enriched.show([verdict for verdict in verdicts if verdict.step is step], shown)
         for verdict in verdicts:
             verdict.near = verdict.near or self._near(step)
             self._give(live, verdict)
+        if self.guard.budgets and counts:
+            self.guard.take(self.leader(step.trace_id), step.agent or self._near(step), step)
+        step.cost_usd = cost_usd
 
     def _near(self, step: Step) -> str | None:
         """The open agent above the step: its parent, or the only one at work in its trace."""
-        above = self.open_agents.get(step.parent_id or 0)
-        if above is not None:
+        above = self.open.spans.get(step.parent_id or 0)
+        if above is not None and above[1] is not None:
             return above[1]
-        names = {name for trace_id, name in list(self.open_agents.values()) if trace_id == step.trace_id}
+        names = self.open.at_work(step.trace_id)
         return names.pop() if len(names) == 1 else None
+
+    def leader(self, trace_id: int) -> int:
+        """The trace that stands for the run of this one."""
+        return self._joiner.leader(trace_id)
+
+    @property
+    def past(self) -> Spending:
+        """What agents have cost in runs that are over."""
+        return self._engine.past
+
+    def hand_over(self, findings: list[Finding]) -> None:
+        """Let findings that belong to no live run leave with the others."""
+        self._findings += findings
 
     def due(self, now_ns: int) -> list[tuple[LiveRun, int]]:
         """Runs that are complete and not judged yet, with the number of things that each has."""
@@ -194,8 +219,7 @@ class Runs:
         for finding_id in sorted(live.given.keys() - confirmed):
             said, verdict = live.given[finding_id]
             if said != WITHDRAWN:
-                verdict.severity, verdict.score = "info", 0.0
-                verdict.summary = f"Withdrawn: {verdict.summary}"
+                verdict.withdraw()
                 self._give(live, verdict)
                 live.given[finding_id] = (WITHDRAWN, verdict)
 
@@ -250,7 +274,8 @@ class Runs:
         """Forget everything: in a forked child it is the parent's."""
         self.live.clear()
         self.totals.clear()
-        self.open_agents.clear()
+        self.open.clear()
+        self.guard.clear()
         self.farewell = None
         self._traces.clear()
         self._joiner = Joiner(self._settings.max_runs)
@@ -278,8 +303,11 @@ class Runs:
         live = self.live[key]
         if live.judgement is None:
             self.conclude(live, self.judge(live), live.version)
+        if live.judgement is not None:
+            self._engine.past.add(live.judgement.settled)
         self._counters[f"runs_ended.{reason if not live.run.root_ended or reason == 'evicted' else 'root'}"] += 1
         del self.live[key]
+        self.guard.forget(key)
         for trace_id in {live.run.trace_id, *(step.trace_id for step in live.run.steps.values())}:
             self._traces.pop(trace_id, None)
         for name, record in live.records().items():

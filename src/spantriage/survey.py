@@ -30,7 +30,7 @@ class Survey:
 
     def __init__(self, runs: Runs, detectors: tuple[Detector, ...], counters: Counter[str], gate: Callable[[], Gate]) -> None:
         self._runs, self._counters, self._gate = runs, counters, gate
-        self._engine = Engine(detectors)  # of its own: what fails in a look is no failure of the live path
+        self._engine = Engine(detectors, past=runs.past)  # of its own: what fails in a look is no failure of the live path
         self.clear()
 
     def clear(self) -> None:
@@ -43,10 +43,10 @@ class Survey:
     def mark(self) -> object:
         """Something that is equal to what it was while nothing has changed. Cheap."""
         runs = self._runs
-        open_agents = runs.open_agents
+        started = runs.open.spans
         judged = sum(live.judgement is not None for live in list(runs.live.values()))
-        last = next(reversed(open_agents), None) if open_agents else None
-        return self._counters["processed"], len(open_agents), last, len(runs.live), judged, self._farewells
+        last = next(reversed(started), None) if started else None
+        return self._counters["processed"], len(started), last, len(runs.live), judged, self._farewells
 
     def take(self) -> Progress | None:
         """Look at all runs; None when the worker does not let us in."""
@@ -58,7 +58,7 @@ class Survey:
             totals: dict[str, Record] = {}
             for name, record in self._runs.totals.items():
                 _merge(totals, name, record)
-            at_work = {name: trace_id for trace_id, name in self._runs.open_agents.values()}
+            at_work = self._runs.open.agents()
             gone, last_gone = dict(self._gone), self._last_gone
         finally:
             gate.leave()

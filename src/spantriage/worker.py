@@ -18,15 +18,21 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakMethod
+from weakref import WeakMethod, ref
 
+from opentelemetry.trace import get_current_span
+
+from spantriage import prices
+from spantriage.budget import Budget
 from spantriage.config import Settings
 from spantriage.delivery import Delivery
 from spantriage.detectors import Detector
 from spantriage.ended import Ended
 from spantriage.enrichment import Enriched
 from spantriage.gate import Gate
+from spantriage.heartbeat import Heartbeat, journal_folder
 from spantriage.late import load_finding
+from spantriage.open_spans import CAP as OPEN_CAP
 from spantriage.runs import Runs
 from spantriage.survey import Survey
 
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span as SdkSpan
     from opentelemetry.trace import SpanContext
 
+    from spantriage.record import Record
     from spantriage.sinks import Sink
 
 __all__ = ["Entry", "Worker"]
@@ -45,7 +52,6 @@ STATUS_S: Final = 5.0  # how long `status` waits
 LEAST_S: Final = 0.2  # what spans that end in the very last exit handlers are given
 READING: Final = 0.6  # share of the time to finish that may go into reading and judging; the rest is the sinks'
 SLICE: Final = 16  # spans read at a stretch; a reader of attributes waits for one slice at most
-OPEN: Final = 50_000  # open agent spans remembered
 TRACES: Final = 50_000  # trace ids remembered as an agent's
 
 # The span's context and its parent's, where its verdict goes (None: nowhere), and if it is an agent's what it says.
@@ -63,7 +69,11 @@ class Worker:
         self.survey = Survey(self.runs, detectors, self.counters, lambda: self._gate)
         self.delivery = Delivery(self.counters)
         self.delivery.open(settings.sinks if sinks is None else tuple(sinks), strict=sinks is not None)
+        self.heartbeat = Heartbeat(self.runs, detectors, self.counters, journal_folder(settings.journal, self.delivery.sinks))
+        if settings.budget_usd or settings.budget_tokens or settings.budget_steps:
+            self.runs.guard.add(Budget(settings.budget_usd, settings.budget_tokens, settings.budget_steps))
         self._keep_farewells()
+        self._open = self.runs.open.spans
         self._cap = settings.queue_size
         self._finalizer: Any = None
         self._leave_by: float | None = None  # set when the process ends
@@ -87,14 +97,15 @@ class Worker:
     # -- where spans end: no lock, no I/O ------------------------------------------------------------------------------
 
     def start(self, span: SdkSpan, agent: object) -> None:
-        """An agent's span has started. Of too many the oldest is forgotten."""
-        context = span.context
-        open_agents = self.runs.open_agents
-        if type(agent) is str and context is not None:
-            open_agents[context.span_id] = (context.trace_id, agent)
-            if len(open_agents) > OPEN:
-                open_agents.popitem(last=False)
-                self.count("open_forgotten")
+        """An agent's, a model call's or a tool's span has started. Of too many the oldest is forgotten."""
+        context: Any = span._context
+        started = self._open
+        started[context.span_id] = (context.trace_id, agent if type(agent) is str else None, ref(span))
+        if len(started) > OPEN_CAP:
+            started.popitem(last=False)
+            self.count("open_forgotten")
+        if self._asleep or self._wake is None:
+            self._rouse()
 
     def put(self, entry: Entry) -> None:
         """Queue an ended span. A full queue drops its oldest entry and counts it."""
@@ -121,7 +132,7 @@ class Worker:
             return
         with self._dropping:
             self._dropped += 1
-        self.runs.open_agents.pop(entry[0].span_id, None)
+        self._open.pop(entry[0].span_id, None)
         if entry[2] is not None:
             entry[2].release()
 
@@ -189,12 +200,13 @@ class Worker:
         self.delivery.introduce(self.survey)
         try:
             while self._wake is wake:
-                for duty in (self._turn, self._fill_orders):
+                for duty in (self._turn, self._recall, self._fill_orders):
                     try:
                         duty()
                     except Exception:
                         self._excuse("worker_errors", "the worker failed once and goes on")
-                self._asleep = asleep = not self.runs.live  # said before the queue is looked at again: no span slips between
+                self._asleep = True  # said before anything is looked at again: no span slips between
+                self._asleep = asleep = not (self.runs.live or self.heartbeat.waits)
                 if not (self._queue or self._orders) and self._wake is wake:
                     with suppress(Empty):
                         wake.get(timeout=None if asleep else PULSE_S)
@@ -203,6 +215,14 @@ class Worker:
                 self._wake = None
         if self._queue:  # ended while we were let go
             self._rouse()
+
+    def _recall(self) -> None:
+        """Tell what an earlier process was doing when it died; once."""
+        findings = self.heartbeat.recall()
+        if findings:
+            with self._gate:
+                self.runs.hand_over(findings)
+            self._deliver()
 
     def _turn(self) -> None:
         while self._queue:
@@ -217,7 +237,10 @@ class Worker:
                 self.runs.conclude(live, judgement, version)
         with self._gate:
             self.runs.forget(time.monotonic_ns())
+            self.runs.hand_over(self.heartbeat.beat(time.monotonic_ns(), time.time_ns()))
         self._deliver()
+        self.heartbeat.note()
+        self.runs.guard.tell(self.count)
 
     def _fill_orders(self) -> None:
         while self._orders:
@@ -225,6 +248,7 @@ class Worker:
             done = False
             try:
                 self._deliver()
+                self.runs.guard.tell(self.count)
                 done = self.delivery.flush(deadline)
             finally:
                 answer.put(done)
@@ -249,18 +273,19 @@ class Worker:
 
     def close(self, timeout_s: float) -> None:
         """Judge everything that is live, deliver, flush, end the thread. May be called twice; a later span begins again."""
-        if self._queue or self.runs.live:
-            warm_up()
         if self._leave_by is not None:  # the provider shuts us down once more, after our own exit handler
             timeout_s = min(timeout_s, max(LEAST_S, self._leave_by - time.monotonic()))
         if not self._finish(timeout_s, self.runs.settle_all):
             self.count("shutdown_timeout")
+        self.heartbeat.rest()
         wake, self._wake = self._wake, None
         if wake is not None:
             wake.put(None)
         self._disarm_exit()
 
     def _finish(self, timeout_s: float, settle: Callable[[float], bool]) -> bool:
+        if self._queue or self.runs.live:
+            warm_up()
         began = time.monotonic()
         until, deadline = began + READING * timeout_s, began + timeout_s
         if not self._gate.enter(timeout_s):
@@ -277,7 +302,9 @@ class Worker:
         wake = self._wake
         if wake is None or self._ident == threading.get_ident():  # none, or a sink calls from `write`
             self.delivery.introduce(self.survey)
+            self.runs.hand_over(self.heartbeat.recall())
             self.delivery.write(self._take_findings, deadline)
+            self.runs.guard.tell(self.count)
             return self.delivery.flush(deadline)
         answer: SimpleQueue[bool] = SimpleQueue()
         self._orders.append((deadline, answer))
@@ -287,19 +314,40 @@ class Worker:
         except Empty:
             return False
 
+    def should_stop(self, agent: str) -> bool:
+        """Say whether a budget of this agent is used up, with every span that has ended counted in."""
+        guard = self.runs.guard
+        if not guard.budgets:
+            return False
+        try:
+            self.catch_up()
+            self.heartbeat.look_at_wall_time(time.time_ns())
+            context = get_current_span().get_span_context()
+            stop = guard.should_stop(agent, self.runs.leader(context.trace_id) if context.is_valid else None)
+            wake = self._wake
+            if guard.waits and wake is not None:
+                wake.put(None)  # so that callbacks come at once
+        except Exception:
+            self._excuse("hook_errors", "a budget could not be looked at, and the agent goes on")
+            return False
+        return stop
+
     def status(self) -> dict[str, Any]:
         """Agents' records, live runs and our own counters, up to date with every span that has ended."""
+        records: dict[str, Record] = {}
         agents: dict[str, Any] = {}
         if self._gate.enter(STATUS_S):
             try:
                 self._drain(len(self._queue))
-                agents = {name: record.as_dict() for name, record in self.runs.records()}
+                records = dict(self.runs.records())
+                agents = {name: record.as_dict() for name, record in records.items()}
             finally:
                 self._gate.leave()
         else:
             self.count("status_timeout")
         live = sum(1 for live in list(self.runs.live.values()) if live.judgement is None)
-        return {"agents": agents, "runs": {"live": live}, "self": self.accounts()}
+        unpriced = sum(record.unpriced_calls for record in records.values())
+        return {"agents": agents, "runs": {"live": live}, "self": {**self.accounts(), "prices_unknown": unpriced}}
 
     def accounts(self) -> dict[str, int]:
         """Our own counters. Exactly: received = processed + dropped.queue_full + queued."""
@@ -326,7 +374,8 @@ class Worker:
             self.runs.farewell = self.survey.remember
 
     def close_sinks(self, timeout_s: float) -> None:
-        """Let the sinks go; the last thing that happens to a worker."""
+        """Let the journal and the sinks go; the last thing that happens to a worker."""
+        self.heartbeat.close()
         self.delivery.close(time.monotonic() + timeout_s)
 
     # -- at the end of the process, and in a new one -------------------------------------------------------------------------
@@ -336,6 +385,7 @@ class Worker:
         self._begin()
         self.delivery.after_fork()
         self.runs.clear()
+        self.heartbeat.after_fork()
         self.survey.clear()
         self._keep_farewells()
         self.counters.clear()
@@ -363,8 +413,9 @@ class Worker:
 
 
 def warm_up() -> None:
-    """Load what findings are made with. Twice if need be: pydantic's plugins may fail to load while the program ends."""
+    """Load what findings are made with, and prices. Twice if need be: pydantic's plugins may fail to load while the program ends."""
     for _ in range(2):
         with suppress(Exception):
             load_finding()
-            return
+            break
+    prices.load()

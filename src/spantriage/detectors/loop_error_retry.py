@@ -70,7 +70,7 @@ class ErrorRetry(Detector):
             reason=last.error_type or last.sign,
             severity="info" if recovered else None,
             evidence=tried,
-            wasted_tokens=None if made is None else made.cost(tried[0], last),
+            wasted=() if made is None else made.between(tried[0], last),
         )
 
     fires_on = (

@@ -83,7 +83,7 @@ class RepeatedCall(Detector):
             severity=None if seen else "info",
             score=None if seen else 0.5,
             evidence=streak,
-            wasted_tokens=None if made is None else made.cost(streak[0], streak[-1]),
+            wasted=() if made is None else made.between(streak[0], streak[-1]),
         )
 
     fires_on = (
