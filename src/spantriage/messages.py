@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from spantriage import text
 from spantriage.history import Tail
 from spantriage.model import Content, FinishReason, ToolCall, ToolResult
 
-__all__ = ["FINISH", "finish_reason", "read_definitions", "read_reply", "read_tail"]
+__all__ = ["FINISH", "finish_reason", "read_definitions", "read_instructions", "read_reply", "read_tail"]
 
 TEXT_CAP: Final = 20_000  # characters of an answer that are kept until the worker has looked at it
 RESULT_CAP: Final = 4_000
 ARGUMENTS_CAP: Final = 20_000
 MESSAGES_CAP: Final = 4_000  # messages of one history that are looked at
+NEAR: Final = 80  # characters before a tag in which it is demanded
+TAGS: Final = 64  # tags of one message that are looked at
+TASK_CAP: Final = 600  # characters of the first user message that are kept
 
 FINISH: Final[dict[str, FinishReason]] = {
     "stop": "stop", "end_turn": "stop", "stop_sequence": "stop", "completed": "stop", "complete": "stop", "eos": "stop",
@@ -35,6 +40,14 @@ _CALL_ITEMS: Final = frozenset({"function_call", "custom_tool_call"})
 _OUTPUT_ITEMS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
 _SCHEMAS: Final = ("parameters", "input_schema", "parameters_json_schema", "inputSchema")
 _ASSISTANT: Final = frozenset({"assistant", "model", "ai", "tool-call"})
+_INSTRUCTS: Final = frozenset({"system", "developer"})
+_TAG: Final = re.compile(r"</?end[\w-]{0,30}>", re.IGNORECASE)
+_WANTS: Final = re.compile(r"\b(?:write|end|finish|close|add|append|output|include|put|terminate|conclude)\w{0,3}\b", re.IGNORECASE)
+_SPEAKS_OF_TOOLS: Final = re.compile(
+    r"\b(?:tool|function)[ _-]calls?\b|\bcall(?:ing)? (?:a |the |any |one )?(?:tools?|functions?)\b"
+    r"|\b(?:available|following|provided|these|your) (?:tools|functions)\b",
+    re.IGNORECASE,
+)
 
 
 def finish_reason(value: object) -> FinishReason | None:
@@ -77,6 +90,7 @@ def read_tail(content: Content, tail: Tail) -> None:
     calls: dict[str, ToolCall] = {}
     unanswered: list[ToolCall] = []
     content.truncated = content.truncated or tail.truncated
+    content.end_mark = _end_mark(tail.messages[-1]) if tail.messages else None
     for index, item in enumerate(tail.messages[:MESSAGES_CAP], tail.start):
         message = _as_message(item)
         if message is None:
@@ -86,7 +100,9 @@ def read_tail(content: Content, tail: Tail) -> None:
             unanswered = list(_calls(message))
             calls.update((call.call_id, call) for call in unanswered if call.call_id)
         elif role == "user" and content.task is None and (said := _text(message)):
-            content.task = said[:200]
+            content.task = said[:TASK_CAP]
+        elif type(role) is str and role in _INSTRUCTS:
+            content.told_of_tools = content.told_of_tools or _SPEAKS_OF_TOOLS.search(_text(message)) is not None
         for result in _results(message):
             result.position = index
             if result.call_id is not None:
@@ -94,6 +110,25 @@ def read_tail(content: Content, tail: Tail) -> None:
             elif unanswered:  # no ids: answers come in the order of the calls
                 result.call = unanswered.pop(0)
             content.results.append(result)
+
+
+def read_instructions(content: Content, value: object) -> None:
+    """Read the instructions that some libraries keep apart from the messages: a text, or its parts."""
+    loaded = text.load(value) if type(value) is str and value[:1] == "[" else value
+    said = loaded if type(loaded) is str else _text({"content": loaded})
+    content.told_of_tools = content.told_of_tools or _SPEAKS_OF_TOOLS.search(said[:TEXT_CAP]) is not None
+
+
+def _end_mark(message: object) -> str | None:
+    """The tag for the end that a message demands: named within a few words after "write", "end" or the like."""
+    found = _as_message(message)
+    role = None if found is None else found.get("role")
+    said = "" if found is None or (type(role) is str and role in _ASSISTANT) else _text(found)
+    for tag in islice(_TAG.finditer(said), TAGS):
+        before = said[max(0, tag.start() - NEAR) : tag.start()]
+        if _WANTS.search(before[before.rfind(".") + 1 :]):
+            return tag[0]
+    return None
 
 
 def read_definitions(value: object) -> dict[str, Mapping[str, object] | None] | None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from spantriage import text
 from spantriage.history import History
-from spantriage.messages import finish_reason, read_definitions, read_reply, read_tail
+from spantriage.messages import finish_reason, read_definitions, read_instructions, read_reply, read_tail
 from spantriage.model import Content, Kind, Span, Step
 
 __all__ = [
@@ -174,6 +174,9 @@ def read_content(step: Step, attributes: Attributes, span: Span, history: Histor
     if given is not None:
         content.captured = True
         read_tail(content, history.tail(given))
+    instructions = attributes.get("gen_ai.system_instructions")
+    if instructions is not None:
+        read_instructions(content, instructions)
     return content
 
 

@@ -17,13 +17,12 @@ _PROVIDER: Final = ("model_provider_failed",)
 # code or topic -> set -> labels, in the set's own spelling; a code's own line adds to that of its topic
 NAMES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "tool.error": {
-        "trail": ("Tool-related", "Service Errors"),
         "agentrx": ("System Failure",),
         "tracetriage": ("ACTION_FAILED",),
         "logfire": ("wrong tool",),
     },
     "tool.silent_failure": {
-        "trail": ("Tool-related", "Resource Not Found"),
+        "trail": ("Resource Not Found",),
         "agentrx": ("Misinterpretation of Tool Output", "System Failure"),
         "tracetriage": ("ACTION_FAILED",),
         "logfire": ("hallucination",),
@@ -36,7 +35,7 @@ NAMES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "logfire": ("wrong tool",),
     },
     "tool.invalid_arguments": {
-        "trail": ("Formatting Errors", "Tool Definition Issues"),
+        "trail": ("Formatting Errors",),
         "agentrx": ("Invalid Invocation",),
         "tracetriage": ("ACTION_FAILED", "INVALID_PATCH"),
         "logfire": ("format error",),
@@ -48,6 +47,7 @@ NAMES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "loop.cycle": {"tracetriage": ("OSCILLATING_FIX",)},
     "loop.error_retry": {"tracetriage": ("REPEATED_FAILURE",)},
     "loop.oscillating_fix": {"tracetriage": ("OSCILLATING_FIX",)},
+    "loop.repeated_search": {"trail": ("Poor Information Retrieval",)},
     "loop.no_progress": {"mast": ("1.5 Unaware of termination conditions",), "trail": ("Poor Information Retrieval",)},
     "loop.slow_convergence": {"tracetriage": ("SLOW_CONVERGENCE",), "mast": ("1.5 Unaware of termination conditions",)},
     "model.rate_limited": {"trail": ("Rate Limiting",), "harbor": _PROVIDER, "agentrx": ("System Failure",)},
@@ -65,6 +65,11 @@ NAMES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "model.refusal": {"harbor": ("agent_refused_task",), "agentrx": ("Guardrails Triggered",), "logfire": ("refused",)},
     "model.empty_output": {"trail": ("Formatting Errors",), "mast": ("3.1 Premature termination",), "logfire": ("format error",)},
     "model.incomplete_stream": {"trail": ("Service Errors",), "harbor": _PROVIDER},
+    "model.missing_marker": {
+        "trail": ("Instruction Non-compliance",),
+        "agentrx": ("Instruction/Plan Adherence Failure",),
+        "logfire": ("format error",),
+    },
     "model.malformed_output": {"trail": ("Formatting Errors",), "logfire": ("format error",), "tracetriage": ("INVALID_PATCH",)},
     "flow.workflow_violation": {
         "trail": ("Instruction Non-compliance",),
@@ -90,11 +95,25 @@ NAMES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "flow.gave_up": {"trail": ("Goal Deviation",), "mast": ("3.1 Premature termination",), "logfire": ("refused",)},
     "flow.no_verification": {"mast": ("3.2 No or incomplete verification",), "agentrx": ("Instruction/Plan Adherence Failure",)},
     "flow.invented_result": {
-        "trail": ("Language-only", "Tool-related", "Goal Deviation"),
+        "trail": ("Language-only", "Goal Deviation"),
         "mast": ("2.6 Reasoning-action mismatch",),
         "agentrx": ("Invention of New Information",),
         "logfire": ("hallucination",),
     },
+    "flow.unfounded_answer": {
+        "trail": ("Goal Deviation", "Tool Selection Errors", "Instruction Non-compliance"),
+        "mast": ("2.6 Reasoning-action mismatch",),
+        "agentrx": ("Instruction/Plan Adherence Failure",),
+        "logfire": ("hallucination",),
+    },
+    "flow.claimed_work": {
+        "trail": ("Tool-related",),
+        "mast": ("3.3 Incorrect verification",),
+        "agentrx": ("Invention of New Information",),
+        "logfire": ("hallucination",),
+    },
+    "flow.repair_turn": {"trail": ("Formatting Errors",), "agentrx": ("Invalid Invocation",), "logfire": ("slow",)},
+    "flow.first_deviation": {"agentrx": ("Instruction/Plan Adherence Failure",), "mast": ("2.6 Reasoning-action mismatch",)},
     "flow.handoff_failed": {"trail": ("Task Orchestration",), "agentrx": ("System Failure",)},
     "flow.never_ended": {"trail": ("Timeout Issues",), "tracetriage": ("SESSION_ERROR",), "logfire": ("slow",)},
     "flow.crashed": {"harbor": ("harbor_failed",), "agentrx": ("System Failure",), "tracetriage": ("SESSION_ERROR",)},
@@ -110,7 +129,7 @@ NAMES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "cost.budget_exceeded": {"trail": ("Resource Exhaustion",), "harbor": ("agent_exhausted_budget",)},
     "cost.runaway": {"trail": ("Resource Abuse",)},
     "cost.duplicate_work": {"trail": ("Resource Abuse",), "mast": ("1.3 Step repetition",)},
-    "python.error": {"trail": ("Tool-related",), "tracetriage": ("INVALID_PATCH", "TEST_STILL_FAILS"), "agentrx": ("Invalid Invocation",)},
+    "python.error": {"tracetriage": ("INVALID_PATCH", "TEST_STILL_FAILS"), "agentrx": ("Invalid Invocation",)},
 }
 
 

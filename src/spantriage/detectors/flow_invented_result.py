@@ -12,7 +12,8 @@ from spantriage import text
 from spantriage.barren import is_barren
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls, fails
-from spantriage.model import Step, Verdict
+from spantriage.grounds import groundless_in
+from spantriage.model import Step, ToolCall, Verdict
 from spantriage.run import Settled
 from spantriage.state import RunState
 
@@ -30,9 +31,11 @@ _INVENTS: Final = re.compile(
     r"|answer)\b",
     re.IGNORECASE,
 )
+# After a failure it is enough to say that one goes by what is usual.
+_EXPECTS: Final = re.compile(r"\b(?:typical(?:ly)?|commonly|well.(?:known|established)|I know|general knowledge|deduce)\b", re.IGNORECASE)
 _HINTS: Final = (
     "simulat", "assum", "pretend", "fabricat", "invent", "make up", "made-up", "recall", "memory", "hypothetical", "fictional", "mock",
-    "dummy", "guess", "knowledge", "plausible",
+    "dummy", "guess", "knowledge", "plausible", "typical", "common", "well", "know", "deduce",
 )  # fmt: skip
 _LACKS: Final = re.compile(
     r"\b(?:could|can|was|were|is|are|have|has)(?:n'?t| ?not)(?: been| be)?(?: able to)? (?:\S{1,20} ){0,2}(?:find|found|locate|access"
@@ -44,7 +47,7 @@ _LACKS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class InventedResult(Detector):
-    """A tool failed or found nothing, and the agent goes on with something that it assumes, simulates or recalls.
+    """A tool failed, found nothing or was not asked, and the agent goes on with something that it assumes, simulates or recalls.
 
     `reason` holds the words by which it says so.
 
@@ -75,6 +78,7 @@ class InventedResult(Detector):
     def conclude(self, run: RunState, settled: Settled) -> Iterator[Verdict]:
         """Speak of the first such reply after each failure; without a failure the reply must itself say what is lacking."""
         recent: dict[tuple[str | None, int | None], deque[Step]] = {}
+        groundless = {each.turn.step.span_id: each for each in groundless_in(settled) if each.words is not None}
         spoken: set[int] = set()
         for step in settled.sequence:
             before = recent.setdefault((step.agent, step.agent_span_id), deque(maxlen=self.look_back))
@@ -82,16 +86,19 @@ class InventedResult(Detector):
                 before.append(step)
             elif step.kind == "model" and step.content is not None and step.content.text:
                 said = step.content.text[:READ]
+                if (known := groundless.get(step.span_id)) is not None:
+                    yield self._speak(step, known.words or "", None, "its plan was dropped")
+                    continue
                 if not _may_invent(said):
                     continue
                 failure = next((each for each in reversed(before) if is_barren(each)), None)
                 found = _invents(said, failure is not None)
                 if found is not None and (failure is None or failure.span_id not in spoken):
                     spoken.add(step.span_id if failure is None else failure.span_id)
-                    yield self._speak(step, found, failure)
+                    behind = "nothing was found" if failure is None else f"{failure.tool or failure.name} brought nothing"
+                    yield self._speak(step, found, failure, behind)
 
-    def _speak(self, step: Step, words: str, failure: Step | None) -> Verdict:
-        behind = "nothing was found" if failure is None else f"{failure.tool or failure.name} brought nothing"
+    def _speak(self, step: Step, words: str, failure: Step | None, behind: str) -> Verdict:
         return self.found(
             step,
             f"After {behind}, {step.agent} goes on with something of its own: {text.clip(words, 60)!r}",
@@ -110,6 +117,12 @@ class InventedResult(Detector):
         (asks("search"), calls("search", result="No results found."), answers("Let's assume the id is 110872.")),
         (asks("search"), calls("search", result="Error: 503"), answers("I recall that the library opens at nine.")),
         (answers("I have not been able to find the id. With a hypothetical id the checksum is 7."),),
+        (asks("open"), calls("open", result="Error: 503"), answers("Pies typically have sugar in them. Final answer: sugar")),
+        (
+            answers("Search the web for it."),
+            answers("It is commonly known to be 9.", requested=[ToolCall("final_answer", "c1", "{}", True)]),
+            calls("final_answer", "{}", "9", call_id="c1"),
+        ),
     )
     quiet_on = (
         (asks("search"), calls("search", result="3 results"), answers("I will assume that you mean the first.")),
@@ -130,4 +143,11 @@ def _invents(said: str, failed: bool) -> str | None:
     for match in _INVENTS.finditer(said):
         if failed or _LACKS.search(said[max(0, match.start() - AROUND) : match.end() + AROUND]):
             return match[0]
-    return None
+    expected = _EXPECTS.search(said) if failed and _answers(said) else None
+    return None if expected is None else expected[0]
+
+
+def _answers(said: str) -> bool:
+    """Whether the reply hands in an answer, in the words or the code that agents do it by."""
+    low = said.lower()
+    return "final_answer(" in low or "final answer" in low or "the answer is" in low or "therefore" in low or "thus" in low
