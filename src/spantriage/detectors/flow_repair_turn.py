@@ -50,10 +50,10 @@ class RepairTurn(Detector):
 
     def _speak(self, before: Turn, broken: Step, turn: Turn) -> Verdict:
         said = broken.error_message if broken.failed else broken.result
-        again = turn.broken is not None
+        after = "and went on" if turn.broken is None else "and failed again"
         return self.found(
             turn.step,
-            f"{turn.step.agent} spent a turn on the failure of {broken.tool or broken.name}, {'and failed again' if again else 'and went on'}",
+            f"{turn.step.agent} spent a turn on the failure of {broken.tool or broken.name}, {after}",
             root_cause=text.clip(" ".join((said or "").split()), 160) or None,
             reason=broken.sign,
             evidence=(before.step, broken),

@@ -70,8 +70,8 @@ class UnfoundedAnswer(Detector):
             answers("Search for it."),
             asks("search"),
             calls("search", "{}", "9 to 5"),
-            asks("final_answer"),
-            calls("final_answer", "{}", "9"),
+            asks("submit"),
+            calls("submit", "{}", "9"),
         ),
         (answers("I can look up your booking. What is its number?"), answers("Thank you, and goodbye.")),
         (

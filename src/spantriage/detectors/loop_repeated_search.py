@@ -21,7 +21,7 @@ _SEARCHES: Final = frozenset({"search", "searcher", "searches", "lookup", "query
 _PLACES: Final = frozenset({"file", "files", "code", "page", "grep", "symbol", "text", "tool", "tools"})  # to look there again is work
 _WORD: Final = re.compile(r"[^\W_]{2,}")
 _KEY: Final = re.compile(r'"\w{1,40}"\s*:')
-_SMALL: Final = frozenset("an and are at by for from in is it of on or the to was what which who with true false null".split())
+_SMALL: Final = frozenset(re.findall(r"\w+", "an and are at by for from in is it of on or the to was what which who with true false null"))
 
 
 def _searches(*queries: str) -> Example:

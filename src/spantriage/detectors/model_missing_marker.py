@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers
@@ -12,7 +13,7 @@ from spantriage.run import Settled
 from spantriage.state import RunState
 
 
-def _told(reply: str, mark: str | None = "<end_answer>", **fields: str) -> Step:
+def _told(reply: str, mark: str | None = "<end_answer>", **fields: Any) -> Step:
     step = answers(reply, **fields)
     assert step.content is not None
     step.content.end_mark = mark
