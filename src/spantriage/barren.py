@@ -13,7 +13,8 @@ READ: Final = 300
 _NOT_FOUND: Final = re.compile(
     r"^\W{0,8}(?:no (?:results?|match(?:es)?|data|hits?|items?|records?|documents?|files?|such|information)\b|nothing (?:was )?found"
     r"|0 (?:results?|hits|matches)"
-    r"|none\b|null\b)|\bnot found\b|\b(?:could|can)(?:n'?t| ?not) (?:be )?(?:found|find|locate|access|retrieve|open|download|convert)"
+    r"|there (?:is|are|was|were) no\b|none\b|null\b)|\bnot found\b"
+    r"|\b(?:could|can)(?:n'?t| ?not) (?:be )?(?:found|find|locate|access|retrieve|open|download|convert)"
     r"|\bunable to (?:find|locate|access|retrieve|download)|\bno (?:results|matches|such file)\b|\bdoes not exist\b|\b(?:404"
     r"|403)\b.{0,30}(?:not found|forbidden|error)"
     r"|\b(?:access|permission) denied\b|\bservice unavailable\b",

@@ -1,7 +1,8 @@
 """Which finding is the cause, how bad it was, how the run ended. A documented order of evidence, no model.
 
 A failure that reached the root outranks one that the run survived; an error outranks a warning; of equals the first
-in time wins, because what comes later tends to follow from it.
+in time wins, because what comes later tends to follow from it. Of a run that is known to have failed, and that nothing
+took down, the cause is the turn that most likely went wrong first: what was survived explains little.
 """
 
 from __future__ import annotations
@@ -47,12 +48,13 @@ def weigh(verdicts: list[Verdict], settled: Settled) -> list[Verdict]:
 
 def choose_primary(verdicts: list[Verdict], settled: Settled, *, assume_failed: bool = False) -> Verdict | None:
     """The root cause, if the run has a failure to explain; with `assume_failed` the best guess there is."""
-    bar = 0 if assume_failed else RANK["error"]
-    candidates = [v for v in verdicts if RANK[severity_of(v)] >= bar and score_of(v) >= 0.5]
+    if assume_failed:
+        return _suspect(verdicts, settled)
+    candidates = [v for v in verdicts if RANK[severity_of(v)] >= RANK["error"] and score_of(v) >= 0.5]
     if not candidates:
         return None
     loudest = max(candidates, key=lambda v: _evidence(v, settled))
-    if loudest.code not in CONSEQUENCES or assume_failed:
+    if loudest.code not in CONSEQUENCES:
         return loudest
     earlier = [
         v
@@ -60,6 +62,14 @@ def choose_primary(verdicts: list[Verdict], settled: Settled, *, assume_failed: 
         if v.code not in CONSEQUENCES and RANK[severity_of(v)] >= 1 and score_of(v) >= 0.5 and v.step.start_ns <= loudest.step.end_ns
     ]
     return max(earlier, key=lambda v: _evidence(v, settled), default=loudest)
+
+
+def _suspect(verdicts: list[Verdict], settled: Settled) -> Verdict | None:
+    """The cause of a run that is known to have failed: what took it down, else its first deviation, else the best there is."""
+    incidents = [v for v in verdicts if v.code not in CONSEQUENCES and score_of(v) >= 0.5]
+    broken = [v for v in incidents if v.detector.kind == "incident" and RANK[severity_of(v)] >= RANK["error"]]
+    named = broken or [v for v in verdicts if v.detector.needs_failure] or [v for v in verdicts if score_of(v) >= 0.5]
+    return max(named, key=lambda v: _evidence(v, settled), default=None)
 
 
 def _evidence(verdict: Verdict, settled: Settled) -> tuple[bool, bool, int, float, int, int]:

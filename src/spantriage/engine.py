@@ -78,6 +78,8 @@ class Engine:
             agent = state.agent_of(step)
             verdicts += self.feed(step, agent)
         for detector in self.detectors:
+            if detector.needs_failure and not assume_failed:
+                continue
             try:
                 verdicts.extend(detector.conclude(state, settled))
             except Exception:

@@ -40,6 +40,7 @@ class Detector:
     tier: ClassVar[Tier] = "inline"
     speaks_of: ClassVar[frozenset[Kind]] = frozenset()  # kinds of step that `check` wants to see; none: only `conclude`
     signs: ClassVar[frozenset[str] | None] = None  # signs that it wants to see; None: all
+    needs_failure: ClassVar[bool] = False  # it speaks only of runs that are known to have failed
     fires_on: ClassVar[tuple[Example, ...]] = ()
     quiet_on: ClassVar[tuple[Example, ...]] = ()
 

@@ -30,6 +30,16 @@ _CLAIMS: Final = re.compile(
     r"|booked|sent|deleted|added)\b",
     re.IGNORECASE,
 )
+_CANNOT: Final = re.compile(
+    r"\bI (?:can(?:'t|not)|(?:don't|do not) have (?:the )?(?:ability|tools?|access|means)|am (?:not able|unable) to|'m (?:not able|unable) to)\b",
+    re.IGNORECASE,
+)
+# What people ask a service to do for them.
+_REQUEST: Final = re.compile(
+    r"\b(?:chang(?:e|es|ing)|cancel(?:l?ing)?|book(?:ing)?|modify|update|refund|return|exchange|order|upgrade|reschedule|transfer|activate"
+    r"|replace|fix|reset|add|remove)\b",
+    re.IGNORECASE,
+)
 # Tasks that words alone cannot do: they name files, machines or programs, and tell to do something with them.
 _TO_DO: Final = re.compile(
     r"\b(?:create|implement|fix|install|set up|configure|run|start|download|build|deploy|write|compile|encrypt|prepare|merge|transform"
@@ -38,16 +48,16 @@ _TO_DO: Final = re.compile(
 )
 _WORLD: Final = re.compile(
     r"(?:^|[\s`'\"(])(?:~|\.{0,2})/[\w.-]+|\b[\w-]+\.(?:py|sh|c|cpp|js|ts|md|txt|csv|json|ya?ml|html|v|iso|toml|sql|ipynb|tar|gz)\b|`[^`]{2,80}`"
-    r"|\b(?:folder|director(?:y|ies)|repositor(?:y|ies)|file|server|bucket|database|container|script|branch|command|package"
-    r"|virtual machine|vm)s?\b",
+    r"|\b(?:folder|director(?:y|ies)|repo(?:sitor(?:y|ies))?|file|server|bucket|database|container|script|branch|command|package"
+    r"|virtual machine|vm|(?:web)?site|master|video|network|port)s?\b",
     re.IGNORECASE,
 )
 
 
-def _given(task: str, reply: str, **fields: Any) -> Step:
+def _given(task: str, reply: str, *, told_of_tools: bool = False, **fields: Any) -> Step:
     step = answers(reply, **fields)
     assert step.content is not None
-    step.content.task = task
+    step.content.task, step.content.told_of_tools = task, told_of_tools
     return step
 
 
@@ -55,7 +65,9 @@ def _given(task: str, reply: str, **fields: Any) -> Step:
 class NoToolWork(Detector):
     """An agent was given something to do, said that it would or that it had, and ended without a single tool call.
 
-    `reason` is "announced" (its last words are a plan, and nothing followed) or "claimed" (it says that it has done it).
+    `reason` is "announced" (its last words are a plan, and nothing followed), "claimed" (it says that it has done it),
+    "declined" (it says that it cannot, and has not tried) or "talked" (a conversation about something to be done, by an
+    agent whose instructions speak of tools).
 
     ## Why it matters
     The run ends well by every status, and nothing was done. Models do this when their tools are missing from the
@@ -81,29 +93,37 @@ class NoToolWork(Detector):
 
     turns: int = 2
     """Up to how many model calls: who talks for longer has a conversation."""
+    talk: int = 3
+    """From how many model calls on an agent that has been told of tools should have used one."""
 
     def conclude(self, run: RunState, settled: Settled) -> Iterator[Verdict]:
         """Speak of a run in which models were called, and nothing else happened."""
         if settled.truncated or settled.dead is not None or any(_is_work(step) for step in settled.sequence):
             return
         models = [step for step in settled.sequence if step.kind == "model"]
-        if not 0 < len(models) <= self.turns or any(step.content is None or step.content.requested or step.failed for step in models):
+        if not models or any(step.content is None or step.content.requested or step.failed for step in models):
             return
         last = models[-1]
-        content = last.content
-        if content is None or not content.text or last.finish not in ("stop", None) or not _has_task(settled):
+        if last.content is None or not last.content.text or last.finish not in ("stop", "length", None):
             return
-        said = content.text[:READ]
-        reason = "claimed" if _CLAIMS.search(said) else "announced" if _ANNOUNCES.search(said) else None
+        reason = self._reason(last.content.text[:READ], models, settled)
         if reason is not None:
-            did = "says that it has done its task" if reason == "claimed" else "announced what it would do"
-            yield self.found(last, f"{last.agent} {did}, and called no tool at all", reason=reason, wasted=models)
+            yield self.found(last, f"{last.agent} {_DID[reason]}, and called no tool at all", reason=reason, wasted=models)
+
+    def _reason(self, said: str, models: list[Step], settled: Settled) -> str | None:
+        if len(models) >= self.talk:
+            return "talked" if _was_asked_to_act(settled) else None
+        if len(models) > self.turns or not _has_task(settled):
+            return None
+        return next((reason for reason, words in _SAYS.items() if words.search(said)), None)
 
     fires_on = (
         (_given("Set up a git server at git@localhost:/git/project.", "I'll help you set up a server. Here's the plan:\n1. Install git"),),
         (_given("Fix the incomplete proof in the file plus_comm.v.", "Let me read the file first."),),
         (_given("Create a bucket named sample.", "I have created the bucket and set it to public read."),),
         (_given("Write the report and run the checks.", "I'll write the report now.", declared={"write": None}),),
+        (_given("Download the video and write its text to a.txt.", "I don't have the ability to download videos."),),
+        tuple(_given("Please cancel my booking.", "What is its number?", told_of_tools=True) for _ in range(3)),
     )
     quiet_on = (
         (
@@ -116,12 +136,31 @@ class NoToolWork(Detector):
         (_given("How do I rename a branch?", "Use `git branch -m`."),),
         (_given("Fix app.py.", "I'll fix it now."), span("workflow", "run code"), answers("done")),
         (agent("chat"), *(_given("Set up /srv for me.", "Let me check. Which port?") for _ in range(4))),
+        tuple(_given("What is your name?", "I am the airline's agent.", told_of_tools=True) for _ in range(3)),
+        (_given("Please cancel my booking.", "What is its number?", told_of_tools=True),),
+        (_given("What can you do?", "I can't write files, but I can answer questions."),),
     )
+
+
+_SAYS: Final = {"claimed": _CLAIMS, "announced": _ANNOUNCES, "declined": _CANNOT}
+_DID: Final = {
+    "claimed": "says that it has done its task",
+    "announced": "announced what it would do",
+    "declined": "says that it cannot do its task",
+    "talked": "talked about what it was asked to do",
+}
 
 
 def _is_work(step: Step) -> bool:
     """Whether something other than a model call happened: a tool, a workflow's own step, another agent's turn, a log of one."""
     return step.kind in ("tool", "retrieval", "event") or (step.kind in ("workflow", "other") and step.agent_span_id is not None)
+
+
+def _was_asked_to_act(settled: Settled) -> bool:
+    """Whether somebody asks an agent that has been told of tools to do something for them."""
+    contents = [step.content for step in settled.sequence if step.content is not None]
+    task = next((content.task for content in contents if content.task), "")
+    return any(content.told_of_tools for content in contents) and _REQUEST.search(task) is not None
 
 
 def _has_task(settled: Settled) -> bool:
