@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from spantriage.model import Severity, Step, Verdict
+from spantriage.odds import chance
 from spantriage.run import Run, Settled
 from spantriage.state import RunState
 
@@ -118,12 +119,10 @@ def _is_outcome(verdict: Verdict) -> bool:
     return verdict.detector.kind == "outcome" and RANK[severity_of(verdict)] >= RANK["error"] and score_of(verdict) >= 0.5
 
 
-def failure_score(verdicts: list[Verdict], outcome: str) -> float:
-    """How likely it is that the run as a whole failed, 0..1. Incidents alone prove little: most runs recover."""
+def failure_score(verdicts: list[Verdict], outcome: str, settled: Settled) -> float:
+    """How likely it is that the run as a whole failed, 0..1. Incidents prove little: most runs recover, and long ones have many."""
     if outcome in ("error", "analysis_error"):
         return 0.95
     if outcome == "cancelled":
         return 0.6
-    claims = [score_of(v) for v in verdicts if _is_outcome(v)]
-    incidents = sum(1 for v in verdicts if v.detector.kind == "incident" and RANK[severity_of(v)] >= 1)
-    return round(max([min(0.3, 0.05 * incidents), *claims]), 4)
+    return round(chance(max((score_of(v) for v in verdicts if _is_outcome(v)), default=0.0), settled), 4)

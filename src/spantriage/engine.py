@@ -91,7 +91,7 @@ class Engine:
                 state.records[name].note(verdict)
         primary = choose_primary(verdicts, settled, assume_failed=assume_failed)
         outcome = decide_outcome(run, state, settled, verdicts)
-        return Judgement(run, settled, state, verdicts, primary, outcome, failure_score(verdicts, outcome))
+        return Judgement(run, settled, state, verdicts, primary, outcome, failure_score(verdicts, outcome, settled))
 
     def _dispatch(self, kind: Kind, sign: str) -> tuple[Detector, ...]:
         found = tuple(

@@ -90,7 +90,10 @@ def read_tail(content: Content, tail: Tail) -> None:
     calls: dict[str, ToolCall] = {}
     unanswered: list[ToolCall] = []
     content.truncated = content.truncated or tail.truncated
-    content.end_mark = _end_mark(tail.messages[-1]) if tail.messages else None
+    if tail.messages:
+        last = _as_message(tail.messages[-1])
+        content.end_mark = _end_mark(last)
+        content.spoken_to = last is not None and last.get("role") == "user" and bool(_text(last))
     for index, item in enumerate(tail.messages[:MESSAGES_CAP], tail.start):
         message = _as_message(item)
         if message is None:
@@ -119,11 +122,10 @@ def read_instructions(content: Content, value: object) -> None:
     content.told_of_tools = content.told_of_tools or _SPEAKS_OF_TOOLS.search(said[:TEXT_CAP]) is not None
 
 
-def _end_mark(message: object) -> str | None:
+def _end_mark(message: Mapping[str, object] | None) -> str | None:
     """The tag for the end that a message demands: named within a few words after "write", "end" or the like."""
-    found = _as_message(message)
-    role = None if found is None else found.get("role")
-    said = "" if found is None or (type(role) is str and role in _ASSISTANT) else _text(found)
+    role = None if message is None else message.get("role")
+    said = "" if message is None or (type(role) is str and role in _ASSISTANT) else _text(message)
     for tag in islice(_TAG.finditer(said), TAGS):
         before = said[max(0, tag.start() - NEAR) : tag.start()]
         if _WANTS.search(before[before.rfind(".") + 1 :]):

@@ -123,6 +123,7 @@ class Content:
     must_call: bool = False  # the request demands a tool call
     task: str | None = None  # digest of the first user message, to tell conversations apart
     end_mark: str | None = None  # the tag that the last message before the reply wants at the reply's end
+    spoken_to: bool = False  # the last message before the reply is a user's text
     told_of_tools: bool = False  # the instructions speak of tool calls, so that there are tools though none is declared
     truncated: bool = False  # a part was larger than the reader's cap and was not read
 

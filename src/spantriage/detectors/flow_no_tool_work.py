@@ -31,7 +31,7 @@ _CLAIMS: Final = re.compile(
     re.IGNORECASE,
 )
 _CANNOT: Final = re.compile(
-    r"\bI (?:can(?:'t|not)|(?:don't|do not) have (?:the )?(?:ability|tools?|access|means)|am (?:not able|unable) to|'m (?:not able|unable) to)\b",
+    r"\bI (?:can(?:'t|not)|(?:don't|do not) have (?:the )?(?:ability|tools?|access|means))\b|\bI(?: am|'m) (?:not able|unable) to\b",
     re.IGNORECASE,
 )
 # What people ask a service to do for them.
