@@ -19,6 +19,8 @@ __all__ = ["choose_primary", "decide_outcome", "failure_score", "score_of", "sev
 RANK: Final[dict[Severity, int]] = {"info": 0, "warning": 1, "error": 2, "critical": 3}
 # What work has cost takes no run down, even where it is told of a span whose failure did.
 COSTS: Final = frozenset({"cost.runaway", "cost.duplicate_work"})
+# Topics of findings that, on a model call, tell of what that call did wrong. A tool's failure shows a turn's mistake at best.
+MISTAKES: Final = ("tool.", "model.")
 # A failed final outcome says that the run failed, not why: an incident before it is the better cause.
 CONSEQUENCES: Final = COSTS | {"flow.error", "flow.no_final_answer", "flow.step_limit", "flow.cancelled", "flow.output_lost"}
 
@@ -69,7 +71,8 @@ def _suspect(verdicts: list[Verdict], settled: Settled) -> Verdict | None:
     """The cause of a run that is known to have failed: what took it down, else its first deviation, else the best there is."""
     incidents = [v for v in verdicts if v.code not in CONSEQUENCES and score_of(v) >= 0.5]
     broken = [v for v in incidents if v.detector.kind == "incident" and RANK[severity_of(v)] >= RANK["error"]]
-    named = broken or [v for v in verdicts if v.detector.needs_failure] or [v for v in verdicts if score_of(v) >= 0.5]
+    mistakes = [v for v in incidents if v.step.kind == "model" and v.code.startswith(MISTAKES) and RANK[severity_of(v)] >= RANK["warning"]]
+    named = broken or mistakes or [v for v in verdicts if v.detector.needs_failure] or [v for v in verdicts if score_of(v) >= 0.5]
     return max(named, key=lambda v: _evidence(v, settled), default=None)
 
 

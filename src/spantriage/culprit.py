@@ -19,16 +19,16 @@ from spantriage.turns import Turn, is_answering, talk_of
 
 __all__ = ["REASONS", "Culprit", "Reason", "culprit_of"]
 
-Reason = Literal["unfounded_answer", "claimed_look", "first_deed", "quick_answer", "repeated_call", "failed_action", "first_turn"]
-# In the order in which they are tried: how likely such a turn is the one that people name, and why it should be.
+Reason = Literal["unfounded_answer", "claimed_look", "first_deed", "failed_action", "quick_answer", "repeated_call", "first_turn"]
+# In the order in which they are tried: how likely people name such a turn or one right beside it, and why they should.
 REASONS: Final[dict[Reason, tuple[float, str]]] = {
     "unfounded_answer": (0.6, "answered what it had planned to look up, and looked nothing up"),
     "claimed_look": (0.6, "told what it had found, and nothing had been looked at since it last spoke"),
-    "first_deed": (0.4, "was the first to do more than hand the task on"),
-    "quick_answer": (0.5, "answered after a few calls, when more could still have been done"),
-    "repeated_call": (0.2, "was the first to do again what had been done"),
-    "failed_action": (0.3, "wrote the first action that failed"),
-    "first_turn": (0.2, "spoke first"),
+    "first_deed": (0.5, "was the first to do more than hand the task on"),
+    "failed_action": (0.5, "wrote the first action that failed"),
+    "quick_answer": (0.6, "answered after a few calls, when more could still have been done"),
+    "repeated_call": (0.5, "was the first to do again what had been done"),
+    "first_turn": (0.5, "spoke first"),
 }
 READ: Final = 6_000  # characters of a reply that are looked at
 COMPARED: Final = 1_000  # characters of a call's arguments that are
@@ -82,15 +82,15 @@ def _of_team(talk: list[Turn]) -> Culprit:
 
 
 def _of_agent(talk: list[Turn]) -> Culprit:
+    failed = next((turn for turn in talk if turn.broken is not None), None)
+    if failed is not None:
+        return Culprit(failed, "failed_action")
     answer = talk[-1]
     if len(talk) <= QUICK and not answer.work and all(turn.step.agent == answer.step.agent for turn in talk):
         return Culprit(answer, "quick_answer")
     repeated = next(_repeats(talk), None)
     if repeated is not None:
         return Culprit(repeated, "repeated_call")
-    failed = next((turn for turn in talk if turn.broken is not None), None)
-    if failed is not None:
-        return Culprit(failed, "failed_action")
     return Culprit(next((turn for turn in talk if turn.acted), talk[0]), "first_turn")
 
 

@@ -41,7 +41,7 @@ _OUTPUT_ITEMS: Final = frozenset({"function_call_output", "custom_tool_call_outp
 _SCHEMAS: Final = ("parameters", "input_schema", "parameters_json_schema", "inputSchema")
 _ASSISTANT: Final = frozenset({"assistant", "model", "ai", "tool-call"})
 _INSTRUCTS: Final = frozenset({"system", "developer"})
-_TAG: Final = re.compile(r"</?end[\w-]{0,30}>", re.IGNORECASE)
+_TAG: Final = re.compile(r"</?end[\w-]{0,30}>")
 _WANTS: Final = re.compile(r"\b(?:write|end|finish|close|add|append|output|include|put|terminate|conclude)\w{0,3}\b", re.IGNORECASE)
 _SPEAKS_OF_TOOLS: Final = re.compile(
     r"\b(?:tool|function)[ _-]calls?\b|\bcall(?:ing)? (?:a |the |any |one )?(?:tools?|functions?)\b"
@@ -124,8 +124,9 @@ def read_instructions(content: Content, value: object) -> None:
 
 def _end_mark(message: Mapping[str, object] | None) -> str | None:
     """The tag for the end that a message demands: named within a few words after "write", "end" or the like."""
-    role = None if message is None else message.get("role")
-    said = "" if message is None or (type(role) is str and role in _ASSISTANT) else _text(message)
+    said = "" if message is None or str(message.get("role")) in _ASSISTANT else _text(message)
+    if "<end" not in said and "</end" not in said:
+        return None
     for tag in islice(_TAG.finditer(said), TAGS):
         before = said[max(0, tag.start() - NEAR) : tag.start()]
         if _WANTS.search(before[before.rfind(".") + 1 :]):

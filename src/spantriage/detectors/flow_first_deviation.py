@@ -22,16 +22,16 @@ class FirstDeviation(Detector):
     """Of a run that is known to have failed: the turn that most likely went wrong first, and whose it was.
 
     `reason` is the evidence, tried in this order: "unfounded_answer", "claimed_look" (it tells of a look that nobody
-    took), "first_deed" (the first turn in a team that does more than hand the task on), "quick_answer",
-    "repeated_call", "failed_action", "first_turn".
+    took), "first_deed" (the first turn in a team that does more than hand the task on), "failed_action", "quick_answer",
+    "repeated_call", "first_turn".
 
     ## Why it matters
     What broke is rarely what was wrong. The turn that wrote a failing action, or first told something that it could not
     know, is where a run can be mended; what comes after it mostly follows.
 
     ## What to do
-    Read the turn beside the task it was given. `score` says how often turns with such evidence are the ones that people
-    name for the same kind of run.
+    Read the turn beside the task it was given, and the turns around it. `score` says how often people name a turn with
+    such evidence, or one right beside it.
 
     ## When it is wrong
     More often than not where the evidence is only that a turn was the first. People who label the same run agree on the
@@ -41,7 +41,7 @@ class FirstDeviation(Detector):
     code = "flow.first_deviation"
     category = "model_logic"
     subcategory = "wrong_strategy"
-    score = 0.4
+    score = 0.5
     actionable = "Read this turn beside the task that it was given."
     tier = "run"
     needs_failure = True

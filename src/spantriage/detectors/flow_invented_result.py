@@ -35,7 +35,7 @@ _INVENTS: Final = re.compile(
 _EXPECTS: Final = re.compile(r"\b(?:typical(?:ly)?|commonly|well.(?:known|established)|I know|general knowledge|deduce)\b", re.IGNORECASE)
 _HINTS: Final = (
     "simulat", "assum", "pretend", "fabricat", "invent", "make up", "made-up", "recall", "memory", "hypothetical", "fictional", "mock",
-    "dummy", "guess", "knowledge", "plausible", "typical", "common", "well", "know", "deduce",
+    "dummy", "guess", "knowledge", "plausible", "final answer", "final_answer(",
 )  # fmt: skip
 _LACKS: Final = re.compile(
     r"\b(?:could|can|was|were|is|are|have|has)(?:n'?t| ?not)(?: been| be)?(?: able to)? (?:\S{1,20} ){0,2}(?:find|found|locate|access"
@@ -150,4 +150,4 @@ def _invents(said: str, failed: bool) -> str | None:
 def _answers(said: str) -> bool:
     """Whether the reply hands in an answer, in the words or the code that agents do it by."""
     low = said.lower()
-    return "final_answer(" in low or "final answer" in low or "the answer is" in low or "therefore" in low or "thus" in low
+    return "final_answer(" in low or "final answer" in low
