@@ -10,7 +10,7 @@ PIP = $(BIN)/python -m pip --python $(@D) install --quiet --disable-pip-version-
 FRAMEWORKS := adk agent-framework agno autogen crewai langfuse langgraph llama-index mlflow openai openai-agents openai-v2 pydantic-ai \
 	smolagents strands
 
-.PHONY: demo test check contract frameworks cover bench goldens clean
+.PHONY: demo test check contract frameworks cover bench scoreboard goldens clean
 
 demo: $(STAMP)
 	$(BIN)/spantriage demo
@@ -38,6 +38,11 @@ frameworks: $(STAMP) $(FRAMEWORKS:%=.venv-fw-%/.installed)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/scan.py
+
+# How often findings are right, on labelled runs in the folder DATA; docs/accuracy.md says where to get some.
+scoreboard: $(STAMP)
+	@test -n "$(DATA)" || { echo "make scoreboard DATA=folder-with-labelled-runs" >&2; exit 2; }
+	$(BIN)/python benchmarks/accuracy/scoreboard.py "$(DATA)" --out scoreboard.md
 
 clean:
 	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

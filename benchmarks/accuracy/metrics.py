@@ -105,31 +105,29 @@ def attribution(runs: Sequence[Run], choose: Callable[[Run], tuple[str | None, s
 
 def places(runs: Sequence[Run], said: Pairs) -> Places:
     """Over all runs, for the (span, category) pairs that were `said` of each."""
-    truth = {run.labels.trace_id: {(e.span_id, e.category) for e in run.labels.errors if e.category} for run in runs}
-    named = {run.labels.trace_id: set(said.get(run.labels.trace_id, ())) for run in runs}
-    joint = sum(ratio(len(truth[key] & named[key]), len(truth[key])) for key in truth)
-    pairs = [sum(len(sets[key]) for key in truth) for sets in (truth, named)]
-    both = sum(len(truth[key] & named[key]) for key in truth)
-    spans = [{key: {span for span, _ in sets[key]} for key in truth} for sets in (truth, named)]
-    there = sum(len(spans[0][key] & spans[1][key]) for key in truth)
+    truth = [{(error.span_id, error.category) for error in run.labels.errors if error.category} for run in runs]
+    named = [set(said.get(run.labels.trace_id, ())) for run in runs]
+    both = [one & other for one, other in zip(truth, named, strict=True)]
+    spans = [[{span for span, _ in pairs} for pairs in sets] for sets in (truth, named)]
+    there = sum(len(one & other) for one, other in zip(*spans, strict=True))
     return Places(
         len(runs),
-        ratio(joint, len(runs)),
-        ratio(2 * both, sum(pairs)),
-        ratio(2 * there, sum(len(found[key]) for found in spans for key in truth)),
-        _weighted_f1(truth, named),
-        ratio(pairs[1], len(runs)),
+        ratio(sum(ratio(len(hits), len(pairs)) for hits, pairs in zip(both, truth, strict=True)), len(runs)),
+        ratio(2 * sum(map(len, both)), sum(map(len, truth)) + sum(map(len, named))),
+        ratio(2 * there, sum(len(each) for sets in spans for each in sets)),
+        _weighted_f1([{label for _, label in pairs if label} for pairs in truth], [{label for _, label in pairs} for pairs in named]),
+        ratio(sum(map(len, named)), len(runs)),
     )
 
 
-def _weighted_f1(truth: Mapping[str, set[tuple[str | None, str]]], named: Mapping[str, set[tuple[str | None, str]]]) -> float:
+def _weighted_f1(truth: Sequence[set[str]], named: Sequence[set[str]]) -> float:
     """F1 of whether a category occurs in a run, weighed by how many runs it occurs in."""
     total = support = 0.0
-    for category in {category for pairs in truth.values() for _, category in pairs}:
-        there = {key for key, pairs in truth.items() if any(each == category for _, each in pairs)}
-        told = {key for key, pairs in named.items() if any(each == category for _, each in pairs)}
-        total += len(there) * ratio(2 * len(there & told), len(there) + len(told))
-        support += len(there)
+    for category in set().union(*truth):
+        there, told = sum(category in labels for labels in truth), sum(category in labels for labels in named)
+        both = sum(category in one and category in other for one, other in zip(truth, named, strict=True))
+        total += there * ratio(2 * both, there + told)
+        support += there
     return ratio(total, support)
 
 
