@@ -91,3 +91,29 @@ def test_the_table_that_is_shipped_weighs_everything_and_says_where_it_is_from()
     assert set(table["weights"]) == {"intercept", *FEATURES}
     assert table["provenance"]["made_by"] == "benchmarks/accuracy/fit_odds.py"
     assert table["provenance"]["fitted_on"]
+
+
+def test_a_transcript_becomes_a_recording_that_the_scoreboard_reads(tmp_path: Path) -> None:
+    turns = [
+        {"agent": "planner", "role": "agent", "text": "The task: what does a pass cost?"},
+        {"agent": "buyer", "role": "agent", "text": "I will look."},
+        {"agent": "terminal", "role": "tool", "tool": "shell", "arguments": "I will look.", "text": "There is no code to run."},
+        {"agent": "planner", "role": "agent", "text": "Good."},
+        {"agent": "buyer", "role": "agent", "text": "I have found the price: 20 dollars."},
+    ]
+    row = {"id": "1", "agent": "team", "outcome": "fail", "turns": turns, "errors": [{"turn": 4, "agent": "buyer", "primary": True}]}
+    (tmp_path / "raw.jsonl").write_text(json.dumps(row) + "\n")
+    converted = [sys.executable, BENCHMARKS / "convert.py", tmp_path / "raw.jsonl", tmp_path / "sets/team"]
+    assert subprocess.run(converted, check=False).returncode == 0
+    done = _scoreboard(str(tmp_path / "sets"))
+    assert done.returncode == 0, done.stderr
+    assert "| team | 1 | exact step | 1.00 |" in done.stdout
+
+
+def test_a_transcript_that_cannot_be_read_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "raw.jsonl").write_text('{"id": "1", "turns": []}\n{"id": "2"}\n')
+    converted = [sys.executable, BENCHMARKS / "convert.py", tmp_path / "raw.jsonl", tmp_path / "sets/team"]
+    done = subprocess.run(converted, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "raw.jsonl:2: not a transcript: KeyError" in done.stderr
+    assert not (tmp_path / "sets").exists()
