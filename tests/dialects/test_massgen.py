@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from zlib import crc32
@@ -228,20 +227,3 @@ def test_a_round_that_ended_in_an_error_has_failed() -> None:
     judgement = judge([round_(1, 5, massgen__outcome="error", massgen__error_message="Connection reset by peer")])
 
     assert judgement.state.records["ann"].outcome == "error"
-
-
-JUNK = (["a", 1], {"a": [None]}, 1 << 70, -1, float("nan"), "", "null", True, b"\xff", "\ud800", None)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_attributes_of_any_type_are_read_and_judged(seed: int) -> None:
-    chance = Random(seed)
-    given = [
-        replace(one, attributes={key: chance.choice(JUNK) if chance.random() < 0.3 else value for key, value in one.attributes.items()})
-        for one in spans(chance.choice(sorted(STATUS)))
-    ]
-
-    for run in runs_of(given).values():
-        engine = Engine(select(all_detectors()))
-        engine.judge(run)
-        assert not engine.errors
