@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import Counter, OrderedDict
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from spantriage.detectors import Detector
 from spantriage.detectors.flow_crashed import Crashed
 from spantriage.detectors.flow_never_ended import NeverEnded
+from spantriage.excuses import excuse
 from spantriage.journal import Journal, crashed
 from spantriage.late import load_finding
 from spantriage.model import Step, Verdict
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Heartbeat", "journal_folder"]
 
-LOG: Final = logging.getLogger("spantriage")
 LOOK_NS: Final = 1_000_000_000  # how often open spans are looked through
 NOTE_S: Final = 0.5  # how often the journal is written
 PATIENCE_S: Final = 0.2  # how long the end of the process waits for the journal
@@ -123,8 +122,7 @@ class Heartbeat:
             if rest:
                 journal.rest()
         except OSError:
-            LOG.warning("the journal cannot be written, so that crashes will not be told", exc_info=True)
-            self._counters["journal_errors"] += 1
+            excuse(self._counters, "journal_errors", "the journal cannot be written, so that crashes will not be told")
             self._journal = None
 
     def recall(self) -> list[Finding]:

@@ -10,7 +10,7 @@ from statistics import median
 from spantriage.detectors import Detector, Example
 from spantriage.detectors.example import agent, answers
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.spending import Spent, spent_in
 from spantriage.state import RunState
 

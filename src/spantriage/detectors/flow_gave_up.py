@@ -13,7 +13,7 @@ from spantriage.calls import Calls, calls_of
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls, fails
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 READ: Final = 600  # characters at either end of the answer that are looked at

@@ -13,7 +13,7 @@ from spantriage.barren import is_barren
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls, fails
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 READ: Final = 6_000  # characters of a reply that are looked at

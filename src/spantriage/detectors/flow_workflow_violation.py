@@ -13,7 +13,7 @@ from spantriage.detectors.example import answers, asks, calls, fails, span
 from spantriage.enforcement import Rules, reason_of, vote_of
 from spantriage.model import Step, ToolCall, ToolResult, Verdict
 from spantriage.rounds import Round, length, rounds_of, said
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 PREVIEW: Final = 500
