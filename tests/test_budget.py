@@ -157,6 +157,17 @@ def test_asked_outside_of_any_span_it_answers_for_all_runs_of_the_agent(watched:
     span.end()
 
 
+def test_a_model_call_that_two_instrumentations_tell_of_is_one_step(watched: tuple[Triage, Tracer]) -> None:
+    triage, tracer = watched
+    triage.budget(steps=2)
+    with at_work(tracer):
+        with tracer.start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat", "gen_ai.agent.name": "bot"}):
+            think(tracer)
+        assert not triage.should_stop("bot")
+        think(tracer)
+        assert triage.should_stop("bot")
+
+
 def test_what_a_callback_raises_is_counted_and_goes_no_further(watched: tuple[Triage, Tracer]) -> None:
     def fail(*_: object) -> None:
         raise KeyError("mine")
