@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Link, Status, StatusCode, Tracer
 from programs.agent import run
 
-from spantriage import runs
+from spantriage import runs, totals
 from spantriage.config import Settings
 from spantriage.detectors import all_detectors
 from spantriage.dialects import speaks_agent
@@ -341,7 +341,7 @@ def test_judged_runs_that_wait_for_late_spans_are_bounded(monkeypatch: pytest.Mo
 
 
 def test_names_of_agents_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "MAX_AGENTS", 5)
+    monkeypatch.setattr(totals, "MAX_AGENTS", 5)
     clock = Clock()
     for number in range(20):
         clock.take(*ended(calls("t", ["ok"], f"agent {number}")))
@@ -369,7 +369,7 @@ def test_nothing_is_left_of_runs_that_are_over() -> None:
 
     assert not clock.runs.live
     assert not clock.traces
-    assert not clock.runs.open_agents
+    assert not clock.runs.open.spans
     assert not clock.runs.take_findings()
     assert len(clock.runs.totals) == 3
 

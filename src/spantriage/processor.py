@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +19,7 @@ from spantriage.detectors import all_detectors
 from spantriage.dialects import speaks_agent
 from spantriage.ended import keep
 from spantriage.enrichment import Enriched
+from spantriage.excuses import excuse
 from spantriage.worker import Worker
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TriageProcessor"]
 
-LOG: Final = logging.getLogger("spantriage")
 AGENT_KEY: Final = "gen_ai.agent.name"
+OPERATION_KEY: Final = "gen_ai.operation.name"
 FLUSH_S: Final = 5.0
 _NONE: Final[dict[str, Any]] = {}
 
@@ -52,8 +52,8 @@ class TriageProcessor(SpanProcessor):
         try:
             held: Any = span._attributes
             own = held._dict if type(held) is BoundedAttributes else _NONE
-            if AGENT_KEY in own:
-                self.worker.start(span, own[AGENT_KEY])
+            if OPERATION_KEY in own or AGENT_KEY in own:
+                self.worker.start(span, own.get(AGENT_KEY))
         except Exception:
             self._excuse("on_start")
 
@@ -130,9 +130,7 @@ class TriageProcessor(SpanProcessor):
         return True
 
     def _excuse(self, hook: str) -> None:
-        self.worker.count("hook_errors")
-        if self.worker.counters["hook_errors"] == 1:
-            LOG.warning("%s failed; the span is left as it is", hook, exc_info=True)
+        excuse(self.worker.counters, "hook_errors", f"{hook} failed; the span is left as it is")
 
     def __reduce__(self) -> str:
         raise TypeError("a TriageProcessor holds threads and open files: make a new one in the other process")
