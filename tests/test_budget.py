@@ -77,9 +77,6 @@ def test_the_callback_is_told_once_who_used_how_much_of_what(watched: tuple[Tria
 
 def test_dollars_are_counted_at_list_price(watched: tuple[Triage, Tracer]) -> None:
     pytest.importorskip("genai_prices")
-    from spantriage import prices
-
-    prices.load()
     triage, tracer = watched
     triage.budget(usd=2.0)
     with at_work(tracer):

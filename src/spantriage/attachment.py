@@ -58,7 +58,7 @@ class Triage:
         `repeats` are calls of one tool in a row with the same arguments and result. `on_exceeded(agent, what, used, limit)`
         is called once for each limit and run, on a thread of ours; nothing is raised into the agent, which asks `should_stop`.
         """
-        self.processor.worker.runs.guard.add(Budget(usd, tokens, steps, repeats, wall_s, per, agent, on_exceeded))
+        self.processor.worker.add_budget(Budget(usd, tokens, steps, repeats, wall_s, per, agent, on_exceeded))
 
     def should_stop(self, agent: str) -> bool:
         """Say whether a budget of this agent is used up: for its own loop, before each turn. Never raises.

@@ -25,7 +25,7 @@ from spantriage.detectors import Detector
 from spantriage.excuses import excuse
 from spantriage.heartbeat import Heartbeat, journal_folder
 from spantriage.intake import Intake
-from spantriage.late import load_finding
+from spantriage.late import warm_up
 from spantriage.leaving import LastCall
 from spantriage.survey import Survey
 
@@ -49,7 +49,7 @@ class Worker(Intake):
         self.delivery.open(settings.sinks if sinks is None else tuple(sinks), strict=sinks is not None)
         self.heartbeat = Heartbeat(self.runs, detectors, self.counters, journal_folder(settings.journal, self.delivery.sinks))
         if settings.budget_usd or settings.budget_tokens or settings.budget_steps:
-            self.runs.guard.add(Budget(settings.budget_usd, settings.budget_tokens, settings.budget_steps))
+            self.add_budget(Budget(settings.budget_usd, settings.budget_tokens, settings.budget_steps))
         self._keep_farewells()
         self._last_call = LastCall(self.close, settings.exit_s, lambda: self.count("exit_errors"))
         if hasattr(os, "register_at_fork"):
@@ -94,7 +94,7 @@ class Worker(Intake):
 
     def _work(self, wake: SimpleQueue[None]) -> None:
         self._ident = threading.get_ident()
-        duties = (self._recall, self._turn, lambda: self._orders.fill(self._deliver_all))
+        duties = (self._recall, self._turn, prices.load, lambda: self._orders.fill(self._deliver_all))
         warm_up()
         self.delivery.introduce(self.survey)
         try:
@@ -168,6 +168,7 @@ class Worker(Intake):
     def _finish(self, timeout_s: float, settle: Callable[[float], bool]) -> bool:
         if self._queue or self.runs.live:
             warm_up()
+            prices.load()
         began = time.monotonic()
         until, deadline = began + READING * timeout_s, began + timeout_s
         if not self._gate.enter(timeout_s):
@@ -189,6 +190,12 @@ class Worker(Intake):
             self.runs.guard.tell(self.counters)
             return self.delivery.flush(deadline)
         return self._orders.place(deadline, wake)
+
+    def add_budget(self, budget: Budget) -> None:
+        """Watch one more budget from now on. Dollars want prices, and from the first call on."""
+        if budget.usd:
+            prices.load()
+        self.runs.guard.add(budget)
 
     def should_stop(self, agent: str) -> bool:
         """Say whether a budget of this agent is used up, with every span that has ended counted in."""
@@ -239,12 +246,3 @@ class Worker(Intake):
         self.survey.clear()
         self._keep_farewells()
         self.counters.clear()
-
-
-def warm_up() -> None:
-    """Load what findings are made with, and prices. Twice if need be: pydantic's plugins may fail to load while the program ends."""
-    for _ in range(2):
-        with suppress(Exception):
-            load_finding()
-            break
-    prices.load()
