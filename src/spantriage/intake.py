@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
@@ -35,10 +36,10 @@ STATUS_S: Final = 5.0  # how long `status` waits
 TRACES: Final = 50_000  # trace ids remembered as an agent's
 
 # The span's context and its parent's, where its verdict goes (None: nowhere), and if it is an agent's what it says.
-Entry = tuple["SpanContext", "SpanContext | None", Enriched | None, Ended | None]
+Entry = tuple["SpanContext", "SpanContext | None", Enriched | None, tuple[Any, ...] | None]
 
 
-class Intake:
+class Intake(ABC):
     """A bounded queue of ended spans, the open ones, and the live runs that the ended ones are read into."""
 
     def __init__(self, settings: Settings, detectors: tuple[Detector, ...]) -> None:
@@ -53,14 +54,15 @@ class Intake:
     def _begin(self) -> None:
         self._queue: deque[Entry] = deque()
         self._dropped = 0
+        self._newest: int | None = None  # the trace that was put last
         self._dropping = threading.RLock()  # `+=` is not atomic; a dropped span is rare, so this costs nothing
         self._gate = Gate()  # guards runs and queue reading; never held during I/O
         self._asleep = True  # there is nobody who would come to the queue without being roused
         self._pid = os.getpid()
 
+    @abstractmethod
     def _rouse(self) -> None:
         """See to it that the queue is read soon."""
-        raise NotImplementedError
 
     # -- where spans start and end: no lock, no I/O ------------------------------------------------------------------------
 
@@ -68,7 +70,7 @@ class Intake:
         """An agent's, a model call's or a tool's span has started. Of too many the oldest is forgotten."""
         context: Any = span._context
         started = self._open
-        started[context.span_id] = (context, agent, ref(span))
+        started[context[1]] = (context, agent, ref(span))
         if len(started) > OPEN_CAP:
             self.runs.open.forget_oldest()
             self.count("open_forgotten")
@@ -80,14 +82,20 @@ class Intake:
         queue = self._queue
         queue.append(entry)
         if entry[3] is not None:
-            traces = self.traces
-            traces[entry[0].trace_id] = None
-            if len(traces) > TRACES:
-                traces.popitem(last=False)
+            trace_id = entry[0][0]  # a context is a tuple
+            if trace_id is not self._newest:  # the spans of a trace share the number
+                self._remember(trace_id)
         if len(queue) > self._cap:
             self._drop_oldest()
         if self._asleep:
             self._rouse()
+
+    def _remember(self, trace_id: int) -> None:
+        traces = self.traces
+        traces[trace_id] = None
+        self._newest = trace_id
+        if len(traces) > TRACES:
+            traces.popitem(last=False)
 
     def count(self, name: str) -> None:
         """Count something that went wrong."""
@@ -130,7 +138,8 @@ class Intake:
             return
         self.counters["processed"] += 1
         try:
-            self.runs.take(*entry, time.monotonic_ns())
+            context, parent, enriched, kept = entry
+            self.runs.take(context, parent, enriched, None if kept is None else Ended._make(kept), time.monotonic_ns())
         except Exception:
             excuse(self.counters, "step_errors", "a span could not be read and is left out")
         finally:

@@ -65,8 +65,7 @@ class Runs:
         is_root = parent is None or parent.is_remote
         live = self._run_of(context.trace_id, now_ns)
         self.open.stir(live.run.trace_id, now_ns)
-        live.run.root_ended = live.run.root_ended or is_root
-        live.last_ns = now_ns
+        live.run.root_ended, live.last_ns = live.run.root_ended or is_root, now_ns
         step = None
         if span is not None:
             scope, failed = span.instrumentation_scope, span.status.status_code is StatusCode.ERROR
@@ -79,6 +78,7 @@ class Runs:
             if enriched is not None and live.run.steps:
                 enriched.show([], live.early.total())
             return
+        self._traces[context.trace_id] = None  # again, if its run was let go before this
         dialects.read_content(step, span, known, live.run.history)
         live.bare = live.bare and is_root and step.kind in BARE
         if live.bare or span.links:
