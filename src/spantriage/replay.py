@@ -19,7 +19,7 @@ from spantriage.files import Skip, walk
 from spantriage.finding import Finding, make_finding
 from spantriage.recorded import Trace, groups, is_bare, read_run
 from spantriage.run import Run
-from spantriage.sources import Labels, Piece, open_source
+from spantriage.sources import Labels, Piece, claimant, open_source
 from spantriage.sources.spans import RecordedSpan
 
 __all__ = ["Judged", "Replay"]
@@ -67,7 +67,7 @@ class Replay:
     def scan(self, paths: Iterable[str | Path], kind: str = "auto") -> Iterator[Judged]:
         """Read files and folders, and give every run in them. What cannot be read is in `skips`."""
         for path in paths:
-            for found in walk(path):
+            for found in walk(path, lambda folder: claimant(folder, kind) is not None):
                 if isinstance(found, Skip):
                     self.skip(found)
                     continue
