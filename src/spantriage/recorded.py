@@ -20,6 +20,7 @@ LOG = logging.getLogger("spantriage")
 MAX_STEPS: Final = 100_000  # spans of one trace, steps of one run
 SPAN_BYTES: Final = 2_000  # what a span takes besides its texts
 TEXT_CAP: Final = 1_000  # characters kept of arguments and results once messages are read, as on live runs
+BESIDE: Final = "beside_spans"  # in the note of a step that says what spans do not; the others stand in for spans that are not there
 JOINED: Final = 1 << 20  # tool calls and conversations that are remembered to find out what belongs together
 
 
@@ -75,9 +76,14 @@ class Trace:
         if step.span_id in self.steps:
             self.duplicates += 1
             return 0
+        if len(self.steps) >= MAX_STEPS:
+            self.truncated += 1
+            return 0
         self.steps[step.span_id] = step
-        self.size += SPAN_BYTES
-        return SPAN_BYTES
+        said = step.content.text if step.content is not None else None
+        size = SPAN_BYTES + len(step.arguments or "") + len(step.result or "") + len(said or "")
+        self.size += size
+        return size
 
 
 def read_run(traces: list[Trace], skip: Callable[[Skip], None]) -> Run:
@@ -93,9 +99,11 @@ def read_run(traces: list[Trace], skip: Callable[[Skip], None]) -> Run:
             run.pass_through(span.context.span_id, parent_id)
         else:
             run.add(step, MAX_STEPS)
+    seen = bool(run.steps)
     for trace in traces:
         for step in trace.steps.values():
-            run.add(step, MAX_STEPS)
+            if not seen or (step.note or {}).get(BESIDE):
+                run.add(step, MAX_STEPS)
         run.labels.update(trace.labels)
         run.duplicates += trace.duplicates
         run.truncated += trace.truncated

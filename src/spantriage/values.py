@@ -1,4 +1,4 @@
-"""JSON values out of a file, one after the other: JSON lines, one document, or the elements of a document that is a list.
+"""JSON values out of a file, one after the other: JSON lines, documents over many lines, or the elements of a list.
 
 Never more than one value is in memory, however large the file: a list of a million runs is read element by element.
 """
@@ -58,9 +58,9 @@ def read(file: TraceFile) -> Iterator[Value | Skip]:
     """The values of a file in their order. A list is taken apart; what is no JSON comes as a Skip."""
     head = file.head.lstrip()
     if head[:1] == b"[" and not _is_list_per_line(head):
-        yield from _elements(file)
+        yield from _documents(file, listed=True)
     elif is_document(head):
-        yield from _document(file)
+        yield from _documents(file, listed=False)
     else:
         for line in file.lines():
             yield line if isinstance(line, Skip) else _value(file.path, *line)
@@ -78,17 +78,10 @@ def _value(path: str, line: int, raw: bytes) -> Value | Skip:
         return Skip(path, line, f"not JSON: {error}")
 
 
-def _document(file: TraceFile) -> Iterator[Value | Skip]:
-    cap = file.limits.line_bytes
-    raw = file.read(cap + 1)
-    yield Skip(file.path, 1, f"longer than {cap} bytes") if len(raw) > cap else _value(file.path, 1, raw)
-
-
-def _elements(file: TraceFile) -> Iterator[Value | Skip]:
-    """The elements of a list, each cut out at its closing bracket; the text between them is never kept."""
-    scan = _Scanner(file)
+def _documents(file: TraceFile, *, listed: bool) -> Iterator[Value | Skip]:
+    """The elements of a list, or documents one after the other; each cut out at its closing bracket, and alone in memory."""
+    scan = _Scanner(file, listed)
     number = faults = 0
-    scan.find(b"[")
     while faults < TRIES:
         raw = scan.element()
         if raw is None:
@@ -98,7 +91,7 @@ def _elements(file: TraceFile) -> Iterator[Value | Skip]:
         faults += isinstance(found, Skip)
         yield found
     if scan.cut and faults < TRIES:
-        yield Skip(file.path, number + 1, "cut short: the list does not end")
+        yield Skip(file.path, number + 1, "cut short: brackets are open at its end")
 
 
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|["\[\]{},]', re.DOTALL)  # a lone quote begins a string that has no end yet
@@ -106,22 +99,19 @@ _STRING_END: Final = re.compile(rb'(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
 class _Scanner:
-    """Finds where the elements of a list end, by their brackets and strings alone."""
+    """Finds where values end, by their brackets and strings alone."""
 
-    def __init__(self, file: TraceFile) -> None:
+    def __init__(self, file: TraceFile, listed: bool) -> None:
         self._file = file
-        self._text = b""
-        self._at = 0
+        self._listed = listed
+        self._text = file.read(PIECE)
+        self._at = self._text.find(b"[") + 1 if listed else 0
         self.cut = False
-
-    def find(self, mark: bytes) -> None:
-        self._more()
-        self._at = self._text.find(mark) + 1
 
     def element(self) -> bytes | Skip | None:
         """The text of the next element; None at the end of the list, or of the file."""
         if not self._skip_gap():
-            self.cut = True
+            self.cut = self._listed
             return None
         cap, depth, at = self._file.limits.line_bytes, 0, self._at
         while at - self._at <= cap:
@@ -143,6 +133,9 @@ class _Scanner:
                 depth += 1
             elif depth:
                 depth -= token in b"]}"
+                if depth == 0 and not self._listed and token in b"]}":
+                    raw, self._at = self._text[self._at : at], at
+                    return raw
             elif token[:1] != b'"':
                 raw = self._text[self._at : found.start()]
                 self._at = at if token == b"," else found.start()  # the list's own end, or a bracket too many
