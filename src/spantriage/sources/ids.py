@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import Final
 from uuid import UUID
 
-__all__ = ["from_uuid", "span_id", "trace_id"]
+__all__ = ["from_uuid", "log_trace_id", "span_id", "trace_id"]
 
 _LOW: Final = (1 << 64) - 1
 
@@ -30,6 +30,15 @@ def from_uuid(said: object) -> tuple[int, int] | None:
     except ValueError:
         return None
     return (found, found & _LOW) if found & _LOW else None
+
+
+def log_trace_id(path: object) -> int | None:
+    """The id of the run that keeps its log in this folder, wherever it was moved to: `log_<time>/turn_<n>/attempt_<n>` counts."""
+    if type(path) is not str or len(path) > 4_096:
+        return None
+    parts = [part for part in path.replace("\\", "/").split("/") if part]
+    begin = next((index for index in range(len(parts) - 1, -1, -1) if parts[index].startswith("log_")), None)
+    return None if begin is None else trace_id("log", *parts[begin : begin + 3])
 
 
 def _digest(size: int, words: tuple[object, ...]) -> int:

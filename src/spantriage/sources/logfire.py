@@ -12,7 +12,7 @@ from spantriage import text, values
 from spantriage.files import Skip, TraceFile
 from spantriage.sources import Piece, Source, times
 from spantriage.sources.otlp_json import read_id
-from spantriage.sources.spans import Event, Ids, Link, RecordedSpan, Resource, Scope, Status
+from spantriage.sources.spans import Event, Ids, Link, RecordedSpan, Resource, Scope, Status, scope_of
 from spantriage.sources.talk import listed, mapping
 
 COLUMNS: Final = (b"span_name", b"start_timestamp", b"trace_id")
@@ -88,16 +88,17 @@ def _span(row: Mapping[str, object], path: str) -> RecordedSpan | None:
     if row.get("is_exception") in TRUE and not any(event.name == "exception" for event in events):
         said = {"exception.type": row.get("exception_type"), "exception.message": row.get("exception_message")}
         events.append(Event("exception", said, end))
+    attributes, scope = _attributes(row), text.string(row.get("otel_scope_name"))
     return RecordedSpan(
         text.string(row.get("span_name")) or "",
         Ids(trace_id, span_id),
         None if parent is None else Ids(trace_id, parent),
         start,
         end,
-        _attributes(row),
+        attributes,
         events,
         [link for link in map(_link, map(mapping, _list(row.get("otel_links")))) if link is not None],
-        Scope(text.string(row.get("otel_scope_name")) or "", text.string(row.get("otel_scope_version"))),
+        Scope(scope, text.string(row.get("otel_scope_version"))) if scope is not None else scope_of(attributes),
         Resource({"service.name": row.get("service_name"), **_object(row.get("otel_resource_attributes"))}),
         Status(text.string(row.get("otel_status_message"))),
         row.get("otel_status_code") == "ERROR",

@@ -9,7 +9,7 @@ from spantriage import text, values
 from spantriage.files import Skip, TraceFile
 from spantriage.sources import Piece, Source, times
 from spantriage.sources.otlp_json import read_id
-from spantriage.sources.spans import Event, Ids, Link, RecordedSpan, Resource, Scope, Status
+from spantriage.sources.spans import Event, Ids, Link, RecordedSpan, Resource, Scope, Status, scope_of
 from spantriage.sources.talk import listed, mapping
 
 
@@ -19,7 +19,7 @@ def sniff(head: bytes, name: str) -> bool:
 
 
 def read(file: TraceFile) -> Iterator[Piece]:
-    """The spans in the order they are there. The scope is not recorded, so dialects go by attributes."""
+    """The spans in the order they are there. Most are written without their scope; dialects then go by attributes."""
     for found in values.read(file):
         span = _span(mapping(found.value), file.path) if not isinstance(found, Skip) else None
         if isinstance(found, Skip):
@@ -33,20 +33,20 @@ def _span(span: Mapping[str, object], path: str) -> RecordedSpan | None:
     if context is None:
         return None
     parent, status = _hex(span.get("parent_id"), 8), mapping(span.get("status"))
-    scope = mapping(span.get("instrumentation_scope") or span.get("scope"))
+    attributes, scope = mapping(span.get("attributes")), mapping(span.get("instrumentation_scope") or span.get("scope"))
     return RecordedSpan(
         text.string(span.get("name")) or "",
         context,
         None if parent is None else Ids(context.trace_id, parent),
         times.read(span.get("start_time")),
         times.read(span.get("end_time")),
-        mapping(span.get("attributes")),
+        attributes,
         [
             Event(text.string(event.get("name")) or "", mapping(event.get("attributes")), times.read(event.get("timestamp")))
             for event in map(mapping, listed(span.get("events")))
         ],
         [Link(linked) for link in map(mapping, listed(span.get("links"))) if (linked := _ids(link.get("context"))) is not None],
-        Scope(text.string(scope.get("name")) or "", text.string(scope.get("version"))),
+        Scope(name, text.string(scope.get("version"))) if (name := text.string(scope.get("name"))) else scope_of(attributes),
         Resource(mapping(mapping(span.get("resource")).get("attributes"))),
         Status(text.string(status.get("description"))),
         status.get("status_code") == "ERROR",
