@@ -28,6 +28,8 @@ LOG = logging.getLogger("spantriage")
 HELD_BYTES: Final = 512 << 20
 SKIPS_KEPT: Final = 1_000
 GONE_KEPT: Final = 1_000_000
+FAILED: Final = frozenset(("failed", "error"))  # outcomes that a source knows: the run is one to explain
+KNOWN_FAILED: Final = 0.95
 NO_RUN: Final = frozenset(("setup", "other"))  # a trace with only such steps, none of them failed, is no run
 
 
@@ -161,7 +163,9 @@ class Replay:
         source = next(iter(run.steps.values())).source
         labels = run.labels
         try:
-            judgement = self.engine.judge(run, assume_failed=self._assume_failed)
+            known = labels.get("outcome")
+            judgement = self.engine.judge(run, assume_failed=self._assume_failed or known in FAILED)
+            judgement.failure_score = max(judgement.failure_score, KNOWN_FAILED) if known in FAILED else judgement.failure_score
             findings = [
                 make_finding(
                     verdict,

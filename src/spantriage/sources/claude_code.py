@@ -16,18 +16,15 @@ from spantriage import text, values
 from spantriage.files import Skip, TraceFile
 from spantriage.model import Step
 from spantriage.sources import Labels, Piece, Source, ids, times
-from spantriage.sources.talk import Failure, Talk, Usage, listed, mapping
+from spantriage.sources.talk import Failure, Talk, Told, Usage, listed, mapping
 
-__all__ = ["SOURCE", "Session", "read", "sniff"]
+__all__ = ["AGENT", "SOURCE", "Session", "begun", "read", "sniff"]
 
 AGENT: Final = "claude-code"
 MARKS: Final = (b'"parentUuid"', b'"permission_denials"', b'"parent_tool_use_id"', b'"claude_code_version"', b'"leafUuid"')
 QUEUE: Final = (b'"queue-operation"', b'"file-history-snapshot"')
 SILENT: Final = frozenset({"summary", "queue-operation", "last-prompt", "file-history-snapshot", "stream_event", "attachment", "progress"})
 LIMITS_HIT: Final = {"error_max_turns": "MaxTurnsExceeded", "error_max_budget_usd": "UsageLimitExceeded"}
-REFUSED: Final = re.compile(
-    r"was blocked\. For security|requested permissions? to|haven't granted|requires approval|Permission to use \S+ (?:with|has)|denied by your",
-)
 _TIME: Final = re.compile(rb'"timestamp"\s*:\s*"([^"]{10,40})"')
 TASKS: Final = frozenset({"Task", "Agent"})  # tools that start another agent
 
@@ -68,6 +65,13 @@ def begun(head: bytes) -> int | None:
     return times.read(found[1].decode("utf-8", "replace")) if found is not None else None
 
 
+def totals(usage: dict[str, object]) -> Usage:
+    """Tokens as the API counts them, which leaves cached ones out of the input, as we count them."""
+    cached, made = text.count(usage.get("cache_read_input_tokens")), text.count(usage.get("cache_creation_input_tokens"))
+    fresh = text.count(usage.get("input_tokens"))
+    return Usage(None if fresh is None else fresh + (cached or 0) + (made or 0), text.count(usage.get("output_tokens")), cached)
+
+
 @dataclass(slots=True)
 class Session:
     """One session: its main conversation, and one for each agent that it started."""
@@ -76,7 +80,9 @@ class Session:
     name: str | None
     trace_id: int = 0
     parent_id: int | None = None
+    own_id: int | None = None  # the main agent's span, where it is made elsewhere
     start_ns: int | None = None
+    agent: str = AGENT
     result: dict[str, object] = field(default_factory=dict)
     tools: list[str] = field(default_factory=list)
     model: str | None = None
@@ -84,7 +90,7 @@ class Session:
     calls: dict[str, Step] = field(default_factory=dict)  # tool calls by id, to be corrected by the last line
     _started: dict[str, str] = field(default_factory=dict)  # call that started an agent -> the agent's name
     _parts: list[dict[str, object]] = field(default_factory=list)  # lines of the message that is being read
-    _told: Usage = field(default_factory=Usage)  # what the messages add up to
+    _told: Told = field(default_factory=Told)  # what the messages add up to
 
     def __post_init__(self) -> None:
         known = ids.from_uuid(self.name)
@@ -114,28 +120,31 @@ class Session:
         """What is left: the last message, refused calls, the agents, what the messages did not tell of the totals."""
         yield from self._flush(0)
         main = self._main()
-        failure = self._failure()
+        failure = self.failure
         yield from self._refused(main)
         said = self.result.get("result")
         duration = text.number(self.result.get("duration_ms"))
         end = None if duration is None else (main.start_ns or 0) + int(duration * 1e6)
         for talk in self.talks.values():
             own = talk is main
+            if own and self.own_id is not None:
+                continue
             yield from talk.close(end if own else None, failure if own else None, said if own and type(said) is str else None)
         yield self._rest(main)
-        labels = {"form": AGENT}
+        labels = {} if self.own_id is not None else {"form": AGENT}
         denied = len(listed(self.result.get("permission_denials")))
         if denied:
             labels["permission_denials"] = str(denied)
         yield Labels(self.trace_id, labels)
 
     def _main(self) -> Talk:
-        return self.talks.get("") or self._make("", AGENT)
+        return self.talks.get("") or self._make("", self.agent)
 
     def _make(self, key: str, agent: str) -> Talk:
         declared = dict.fromkeys(self.tools) if self.tools else None
         parent = self.talks[""].span_id if key and "" in self.talks else self.parent_id
         talk = Talk(self.trace_id, agent, self.path, AGENT, parent, None if key else self.start_ns, self.model, key, declared)
+        talk.own_id = None if key else self.own_id
         self.talks[key] = talk
         return talk
 
@@ -181,23 +190,16 @@ class Session:
         steps = talk.add(message, when, usage=usage, finish=finish, model=model, line=number, failure=failure)
         for step in steps:
             step.span_id = ids.span_id(self.trace_id, message.get("id") or step.call_id or line.get("uuid") or step.span_id, step.kind)
+            self._told.take(step)
             if step.kind == "tool" and step.call_id is not None:
                 self.calls[step.call_id] = step
-                if step.failed and REFUSED.search(step.error_message or ""):
-                    step.sign, step.error_type = "permission_denied", "PermissionDenied"
             yield step
 
     def _usage(self, message: dict[str, object]) -> Usage:
         """One message's tokens. While a stream runs, the output is what had come when the message began: not a count."""
-        told = mapping(message.get("usage"))
-        cached, made = text.count(told.get("cache_read_input_tokens")), text.count(told.get("cache_creation_input_tokens"))
-        fresh = text.count(told.get("input_tokens"))
-        usage = Usage(None if fresh is None else fresh + (cached or 0) + (made or 0), None, cached)
-        if message.get("stop_reason") is not None:
-            usage.output_tokens = text.count(told.get("output_tokens"))
-        self._told.input_tokens = (self._told.input_tokens or 0) + (usage.input_tokens or 0)
-        self._told.output_tokens = (self._told.output_tokens or 0) + (usage.output_tokens or 0)
-        self._told.cached_tokens = (self._told.cached_tokens or 0) + (usage.cached_tokens or 0)
+        usage = totals(mapping(message.get("usage")))
+        if message.get("stop_reason") is None:
+            usage.output_tokens = None
         return usage
 
     def _rest(self, main: Talk) -> Step:
@@ -205,19 +207,13 @@ class Session:
         at = main.now_ns
         step = Step(self.trace_id, ids.span_id(self.trace_id, "usage"), main.span_id, at, at, "event", "usage of the session", AGENT)
         step.agent, step.source = main.agent, self.path
-        usage = mapping(self.result.get("usage"))
-        cached, made = text.count(usage.get("cache_read_input_tokens")), text.count(usage.get("cache_creation_input_tokens"))
-        fresh, output = text.count(usage.get("input_tokens")), text.count(usage.get("output_tokens"))
-        if fresh is not None:
-            step.input_tokens = max(0, fresh + (cached or 0) + (made or 0) - (self._told.input_tokens or 0))
-        if output is not None:
-            step.output_tokens = max(0, output - (self._told.output_tokens or 0))
-        if cached is not None:
-            step.cached_tokens = max(0, cached - (self._told.cached_tokens or 0))
-        step.cost_usd = text.number(self.result.get("total_cost_usd"))
-        return step
+        total = totals(mapping(self.result.get("usage")))
+        total.cost_usd = text.number(self.result.get("total_cost_usd"))
+        return self._told.rest(step, total)
 
-    def _failure(self) -> Failure | None:
+    @property
+    def failure(self) -> Failure | None:
+        """What the result says that the run failed with, if it does."""
         kind, status = text.string(self.result.get("subtype")), self.result.get("api_error_status")
         said = text.string(self.result.get("result"))
         if type(status) in (int, str) and status:

@@ -29,7 +29,10 @@ OTHERS: Final = (
     "restart_triggered", "restart_completed", "final_agent_selected", "agent_stopped", "update_injected", "agent_timeout", "agent_error",
     "agent_cancelled",
 )  # fmt: skip
-GIVEN_UP: Final = (("Invalid agent_id", "invalid_vote_id"), ("workflow tools", None))
+GIVEN_UP: Final = (  # words of the error that an agent ends with after its last attempt
+    ("both vote and new_answer", "vote_and_answer"), ("Cannot vote when no answers", "vote_no_answers"), ("Invalid agent_id", "invalid_vote_id"),
+    ("Answer count limit", "answer_limit"), ("Answer novelty", "answer_novelty"), ("Duplicate answer", "answer_duplicate"),
+)  # fmt: skip
 VOTED_FOR: Final = re.compile(r"Invalid agent_id '([^']{1,60})'")
 UNKNOWN: Final = re.compile(r"Unknown tool: ([\w.:/-]{1,100})")
 MUST: Final = "You must use workflow tools"

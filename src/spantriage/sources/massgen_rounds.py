@@ -62,7 +62,7 @@ def _accounted(log: Log, root: Step, agent: str) -> Iterator[Step]:
 def _cut_off(log: Log, root: Step, agent: str, known: list[Step]) -> Iterator[Step]:
     """Rounds that the coordination saw begin and nobody accounted for."""
     begun = list(log.of(agent, "context_received"))
-    for event, following in zip(begun, [*begun[1:], None], strict=True):
+    for event, following in zip(begun, [*begun[1:], None], strict=False):
         if any(step.start_ns - SAME_NS <= event.when_ns <= step.start_ns + SAME_NS for step in known):
             continue
         until = root.end_ns if following is None else following.when_ns

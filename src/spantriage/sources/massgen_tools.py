@@ -25,8 +25,8 @@ COUNTED: Final = 1_000  # of one tool, where there are only counts
 TRACES: Final = 1_000  # folders of one agent
 TRACE_CAP: Final = 16 << 20
 ARGUMENTS: Final = ("arguments", "args", "input", "tool_args", "arguments_preview")
-_SECTION: Final = re.compile(r"^### ", re.MULTILINE)
-_FENCED: Final = re.compile(r"\*\*(Args|Arguments|Result|Output|Error)\*\*:?[ \t]*\n?(?:```\w*\n(.*?)\n?```|([^\n]*))", re.DOTALL)
+_SECTION: Final = re.compile(r"^### Tool (Call|Result|Error): (.*)$", re.MULTILINE)
+_FENCE: Final = re.compile(r"```\w*\n(.*?)\n```(?:\n|$)", re.DOTALL)
 _STAMP: Final = re.compile(r"(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)_(\d{1,6})")
 
 
@@ -123,26 +123,24 @@ def _from_traces(log: Log) -> Iterator[_Call]:
         folder = log.folder.sub(agent)
         for snapshot in list(folder.subs())[:TRACES] if folder is not None else ():
             when = _stamp(snapshot.name)
-            for section in _SECTION.split(snapshot.text("execution_trace.md", TRACE_CAP) or "")[1:]:
-                call = _section(section, agent, when)
-                if call is not None:
-                    yield call
+            yield from _of_trace(snapshot.text("execution_trace.md", TRACE_CAP) or "", agent, when)
 
 
-def _section(section: str, agent: str, when: int) -> _Call | None:
-    head, _, body = section.partition("\n")
-    if not head.startswith("Tool Call:"):
-        return None
-    call = _Call(agent, text.name(head.removeprefix("Tool Call:").strip()), None, when, when)
-    for name, fenced, plain in _FENCED.findall(body):
-        said = fenced or plain
-        if name.startswith("Arg"):
-            call.arguments = said
-        elif name == "Error":
-            call.failed, call.failure = True, said
-        else:
-            call.result = said
-    return call
+def _of_trace(trace: str, agent: str, when: int) -> Iterator[_Call]:
+    """The calls of one trace; a result belongs to the first call of its name that has none."""
+    waiting: list[_Call] = []
+    heads = list(_SECTION.finditer(trace))
+    for head, following in zip(heads, [*heads[1:], None], strict=False):
+        body = trace[head.end() : len(trace) if following is None else following.start()]
+        found = _FENCE.search(body)
+        said, tool = found[1] if found is not None else None, text.name(head[2].strip())
+        if head[1] == "Call":
+            waiting.append(_Call(agent, tool, None, when, when, said))
+            continue
+        call = next((each for each in waiting if each.tool == tool and each.result is None), None)
+        if call is not None:
+            call.result, call.failed = said or "", head[1] == "Error"
+    yield from waiting
 
 
 def _stamp(name: str) -> int:

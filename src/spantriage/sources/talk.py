@@ -6,6 +6,7 @@ before it, a tool call with the request. Where they tell no times, messages foll
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,10 +18,15 @@ from spantriage.messages import finish_reason, read_reply, read_tail
 from spantriage.model import Content, Step, ToolCall, ToolResult
 from spantriage.sources import ids
 
-__all__ = ["Failure", "Talk", "Usage", "mapping", "listed"]
+__all__ = ["Failure", "Talk", "Told", "Usage", "fail", "listed", "mapping"]
 
 TICK_NS: Final = 1_000
 ASSISTANT: Final = frozenset({"assistant", "ai", "model"})
+# How Claude Code tells a model that it may not do what it asked for.
+REFUSED: Final = re.compile(
+    r"was blocked\. For security|requested permissions? to|haven't granted|requires approval|Permission to use \S+ (?:with|has)|denied by your",
+)
+USED: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd")
 MESSAGES: Final = 100_000  # of one conversation; what comes later is counted and not read
 
 
@@ -33,6 +39,25 @@ class Usage:
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost_usd: float | None = None
+
+
+@dataclass(slots=True)
+class Told(Usage):
+    """What steps have told so far of a total that something else tells."""
+
+    def take(self, step: Step) -> None:
+        """Add a step's own."""
+        for name in USED:
+            amount = getattr(step, name)
+            if amount is not None:
+                setattr(self, name, (getattr(self, name) or 0) + amount)
+
+    def rest(self, step: Step, total: Usage) -> Step:
+        """Let `step` tell what is missing to the total; nothing of what the total does not know."""
+        for name in USED:
+            whole = getattr(total, name)
+            setattr(step, name, None if whole is None else max(0, whole - (getattr(self, name) or 0)))
+        return step
 
 
 @dataclass(slots=True)
@@ -56,18 +81,19 @@ class Talk:
     model: str | None = None
     key: str = ""  # keeps apart several conversations of one trace
     declared: dict[str, Mapping[str, object] | None] | None = None
+    own_id: int | None = None  # the agent's span, where it is made elsewhere
     truncated: int = 0  # messages beyond the cap
     now_ns: int = 0
+    first_ns: int | None = None
     result: str | None = None  # its last word, as long as nothing was asked for with it
     _open: dict[str, tuple[ToolCall, int, int]] = field(default_factory=dict)  # requests without an answer: call, when, by whom
-    _first_ns: int | None = None
     _number: int = 0
     _task: str | None = None
 
     @property
     def span_id(self) -> int:
         """The agent's own span."""
-        return ids.span_id(self.trace_id, self.key, "agent")
+        return self.own_id or ids.span_id(self.trace_id, self.key, "agent")
 
     def add(
         self,
@@ -101,7 +127,7 @@ class Talk:
 
     def close(self, end_ns: int | None = None, failure: Failure | None = None, result: str | None = None) -> Iterator[Step]:
         """The agent's own step. Requests that nothing answered stay without."""
-        start = self.start_ns if self.start_ns is not None else self._first_ns
+        start = self.start_ns if self.start_ns is not None else self.first_ns
         start = start if start is not None else self.now_ns
         end = max(start, self.now_ns, end_ns or 0)
         step = Step(self.trace_id, self.span_id, self.parent_id, start, end, "agent", self.agent, self.dialect)
@@ -115,8 +141,8 @@ class Talk:
         """Move the clock to the message; returns when the one before it was written."""
         begun = self.now_ns or self.start_ns or when_ns or 0
         self.now_ns = max(begun, when_ns) if when_ns is not None else begun + TICK_NS
-        if self._first_ns is None:
-            self._first_ns = begun
+        if self.first_ns is None:
+            self.first_ns = begun
         self._number += 1
         return begun
 
@@ -157,6 +183,8 @@ class Talk:
         step.note = {"line": line} if line else None
         if result.failed:
             fail(step, Failure(None, result.text))
+            if REFUSED.search(result.text):
+                step.sign, step.error_type = "permission_denied", "PermissionDenied"
         else:
             step.sign = read_result(result.text) or "ok"
         step.arguments_digest, step.result_digest = text.digest(step.arguments), text.digest(step.result)
