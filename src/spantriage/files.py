@@ -128,7 +128,7 @@ def open_file(path: str | Path, limits: Limits = LIMITS) -> TraceFile:
         raise
 
 
-def walk(path: str | Path, claimed: Callable[[str], bool] = lambda folder: False) -> Iterator[str | Skip]:
+def walk(path: str | Path, claimed: Callable[[str], bool] | None = None) -> Iterator[str | Skip]:
     """The files below a folder in sorted order, or the file itself; folders that cannot be read come as a Skip.
 
     Hidden names are passed over, but for those that agents keep their logs under; so are links, since what they lead to
@@ -141,7 +141,7 @@ def walk(path: str | Path, claimed: Callable[[str], bool] = lambda folder: False
     for folder, folders, names in os.walk(path, onerror=lambda e: denied.append(_denied(e))):
         yield from denied
         denied.clear()
-        if claimed(folder):
+        if claimed is not None and claimed(folder):
             folders.clear()
             yield folder
             continue

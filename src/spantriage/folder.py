@@ -26,17 +26,22 @@ MISSING: Final = frozenset({"", ".", ".."})
 
 
 class Folder:
-    """One folder. What cannot be read is told to `skip`, which by default forgets it."""
+    """One folder. What cannot be read is told to `skip`; without one it is as if it were not there."""
 
-    def __init__(self, path: str | Path, limits: Limits = LIMITS, skip: Callable[[Skip], None] = lambda skip: None) -> None:
+    def __init__(self, path: str | Path, limits: Limits = LIMITS, skip: Callable[[Skip], None] | None = None) -> None:
         self.path = str(path)
         self.name = os.path.basename(os.path.abspath(self.path))
         self.limits = limits
-        self.skip = skip
+        self._skip = skip
+
+    def skip(self, skip: Skip) -> None:
+        """Tell that something could not be read."""
+        if self._skip is not None:
+            self._skip(skip)
 
     @cached_property
     def _entries(self) -> tuple[frozenset[str], frozenset[str]]:
-        files, folders = set(), set()
+        files, folders = set[str](), set[str]()
         try:
             with os.scandir(self.path) as found:
                 for number, entry in enumerate(found):
@@ -63,7 +68,7 @@ class Folder:
     @property
     def parent(self) -> Folder:
         """The folder that it lies in."""
-        return Folder(os.path.dirname(os.path.abspath(self.path)), self.limits, self.skip)
+        return Folder(os.path.dirname(os.path.abspath(self.path)), self.limits, self._skip)
 
     def sub(self, *names: str) -> Folder | None:
         """A folder below, if it is there and every part of the way is a plain folder."""
@@ -71,14 +76,14 @@ class Folder:
         for name in names:
             if name in MISSING or name not in found.folders:
                 return None
-            found = Folder(os.path.join(found.path, name), self.limits, self.skip)
+            found = Folder(os.path.join(found.path, name), self.limits, self._skip)
         return found
 
     def subs(self) -> Iterator[Folder]:
         """The folders in it, by name; hidden ones left out."""
         for name in sorted(self.folders):
             if not name.startswith("."):
-                yield Folder(os.path.join(self.path, name), self.limits, self.skip)
+                yield Folder(os.path.join(self.path, name), self.limits, self._skip)
 
     def has(self, name: str) -> bool:
         """Say whether a file of this name is there, packed or not."""

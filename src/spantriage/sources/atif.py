@@ -66,7 +66,9 @@ class Trajectory:
         agent = mapping(document.get("agent"))
         if self.talk is None:
             name = self.agent or text.name(agent.get("name")) or "agent"
-            self.talk = Talk(self.trace_id, name, self.path, FORM, self.parent_id, self.start_ns, text.name(agent.get("model_name")), self.key)
+            self.talk = Talk(
+                self.trace_id, name, self.path, FORM, self.parent_id, self.start_ns, text.name(agent.get("model_name")), self.key
+            )
             self.talk.own_id = self.own_id
             self.talk.declared = _declared(agent.get("tool_definitions"))
         for number, told in enumerate(listed(document.get("steps")), 1):

@@ -16,9 +16,10 @@ from spantriage.files import TraceFile
 from spantriage.folder import Folder
 from spantriage.model import Step
 from spantriage.sources import Piece, Source, ids, times
+from spantriage.sources.grading import grade, reward_of, tests_of
 from spantriage.sources.harbor_causes import cause_of
 from spantriage.sources.talk import Failure, Usage, listed, mapping
-from spantriage.sources.trials import Phase, Trial, grade, reward_of, tests_of
+from spantriage.sources.trials import Phase, Trial
 
 FORM: Final = "harbor"
 RESULT: Final = "result.json"
@@ -27,7 +28,9 @@ OWN: Final = frozenset({"exception.txt", "trial.log", "run_manifest.json", "rewa
 PHASES: Final = (("environment_setup", "setup"), ("agent_setup", "setup"), ("agent_execution", "agent"), ("verifier", "other"))
 LATE_NS: Final = 5 * times.NS  # an exception is noted down this long after its phase
 PEEK: Final = 256 << 10
-RAISED: Final = re.compile(r"^([A-Za-z_][\w.]{0,120}?(?:Error|Exception|Timeout|Interrupt|Exit)|RuntimeError)\s*:\s*(.*)", re.MULTILINE | re.DOTALL)
+RAISED: Final = re.compile(
+    r"^([A-Za-z_][\w.]{0,120}?(?:Error|Exception|Timeout|Interrupt|Exit)|RuntimeError)\s*:\s*(.*)", re.MULTILINE | re.DOTALL
+)
 
 
 def claims(folder: Folder) -> bool:
@@ -73,8 +76,7 @@ def _trial(folder: Folder, name: str, *, alone: bool) -> Iterator[Piece]:
     trial.labels.update({key: value for key, value in found.items() if value is not None})
     root = trial.root()
     yield root
-    for piece in _phases(trial, told, folder, root, exceptions, alone=alone):
-        yield piece
+    yield from _phases(trial, told, folder, root, exceptions, alone=alone)
     yield trial.close()
 
 
@@ -96,7 +98,13 @@ def _begin(told: dict[str, object], folder: Folder, name: str) -> Trial:
 
 
 def _phases(
-    trial: Trial, told: dict[str, object], folder: Folder, root: Step, exceptions: list[tuple[Failure, int | None, str | None]], *, alone: bool
+    trial: Trial,
+    told: dict[str, object],
+    folder: Folder,
+    root: Step,
+    exceptions: list[tuple[Failure, int | None, str | None]],
+    *,
+    alone: bool,
 ) -> Iterator[Piece]:
     """What was done one after the other; several steps each have an agent's and a verifier's phase of their own."""
     results = [mapping(each) for each in listed(told.get("step_results"))]
@@ -166,7 +174,9 @@ def _grade(trial: Trial, step: Step, verifier: Folder | None) -> None:
 
 def _phase(name: str, kind: str, told: dict[str, object], agent: str) -> Phase:
     start, end = times.read(told.get("started_at")), times.read(told.get("finished_at"))
-    return Phase(name, "agent" if kind == "agent" else "setup" if kind == "setup" else "other", start, end, agent if kind == "agent" else None)
+    return Phase(
+        name, "agent" if kind == "agent" else "setup" if kind == "setup" else "other", start, end, agent if kind == "agent" else None
+    )
 
 
 def _exceptions(told: dict[str, object], folder: Folder | None) -> Iterator[tuple[Failure, int | None, str | None]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["VALID", "cause_of", "mode_of"]
+__all__ = ["INFRASTRUCTURE", "cause_of", "mode_of"]
 
-VALID: Final = frozenset({"agent_exhausted_budget", "agent_refused_task"})  # the agent's own doing: its reward counts
+INFRASTRUCTURE: Final = frozenset(
+    {"sandbox_failed", "model_provider_failed", "harbor_failed", "verifier_failed"}
+)  # none of the agent's doing
 _CAUSES: Final[dict[str, tuple[str, ...]]] = {
     "sandbox_failed": (
         "EnvironmentStartTimeoutError", "SandboxBuildFailedError", "AgentSetupTimeoutError", "HealthcheckError",

@@ -169,7 +169,9 @@ def _read_messages(file: TraceFile, told: Mapping[str, object], messages: Iterat
         else:
             yield from talk.add(message, line=found.line)
     failed = outcome == "error" or metadata.get("status") == "error"
-    yield from talk.close(end, Failure(kind or text.string(metadata.get("error_type")), text.string(metadata.get("error"))) if failed else None)
+    yield from talk.close(
+        end, Failure(kind or text.string(metadata.get("error_type")), text.string(metadata.get("error"))) if failed else None
+    )
     yield _usage(talk, metadata)
     labels = {"form": FORM, "trial_name": trial, "task_name": trial.rsplit("__", 1)[0]}
     yield Labels(trace_id, {**labels, **({"outcome": outcome} if outcome else {}), **({"cause": kind} if kind else {})})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Final
@@ -16,6 +17,7 @@ from spantriage.sources.spans import Event, Ids, Link, RecordedSpan, Resource, S
 from spantriage.sources.talk import listed, mapping
 
 COLUMNS: Final = (b"span_name", b"start_timestamp", b"trace_id")
+_NAMED: Final = re.compile(rb'"span_name"\s*:\s*(?:"|null)|"name"\s*:\s*"span_name"')
 WRAPPED: Final = ("data", "rows", "records")
 PASSED_OVER: Final = frozenset({"pending_span", "span_event"})  # the beginning of a span that comes again; a part of one
 TRUE: Final = (True, "true", "True", "t", "1")
@@ -25,7 +27,9 @@ def sniff(head: bytes, name: str) -> bool:
     """Claims rows by the names of their columns."""
     if not all(column in head for column in COLUMNS):
         return False
-    return head.lstrip()[:1] in (b"{", b"[") or all(column in head.partition(b"\n")[0] for column in COLUMNS)
+    if head.lstrip()[:1] in (b"{", b"["):
+        return _NAMED.search(head) is not None
+    return all(column in head.partition(b"\n")[0] for column in COLUMNS)
 
 
 def read(file: TraceFile) -> Iterator[Piece]:
@@ -118,7 +122,9 @@ def _attributes(row: Mapping[str, object]) -> dict[str, object]:
 def _event(event: Mapping[str, object]) -> Event:
     name = event.get("event_name") or event.get("name")
     return Event(
-        name if type(name) is str else "", _object(event.get("attributes")), times.read(event.get("event_timestamp", event.get("timestamp")))
+        name if type(name) is str else "",
+        _object(event.get("attributes")),
+        times.read(event.get("event_timestamp", event.get("timestamp"))),
     )
 
 

@@ -23,7 +23,6 @@ from typing import Final
 import yaml
 
 from spantriage import text
-from spantriage.errors import MissingExtra
 from spantriage.files import Skip, TraceFile
 from spantriage.folder import Folder
 from spantriage.model import Step
@@ -40,7 +39,9 @@ KNOWN: Final = (
     "status.json", "coordination_events.json", "coordination_table.txt", "metrics_summary.json", "metrics_events.json", "events.jsonl",
     "execution_metadata.yaml", "streaming_debug.log", "massgen.log", "snapshot_mappings.json",
 )  # fmt: skip
-OWN: Final = frozenset({"coordination_events.json", "coordination_table.txt", "metrics_events.json", "snapshot_mappings.json", "massgen.log"})
+OWN: Final = frozenset(
+    {"coordination_events.json", "coordination_table.txt", "metrics_events.json", "snapshot_mappings.json", "massgen.log"}
+)
 ENDS: Final = {"error": "Error", "timeout": "TimeoutError"}
 COMMAND: Final = re.compile(rb'"command":\s*"((?:[^"\\]|\\.){1,400})"')
 COMMANDS: Final = 200  # different ones that are kept
@@ -65,8 +66,7 @@ def read(file: TraceFile) -> Iterator[Piece]:
     path, skips = Path(file.path), list[Skip]()
     folder = Folder(path.parent, file.limits, skips.append)
     log = Log(folder, path.name, alone=path.name != "status.json" or not claims(folder))
-    for step in _steps(log):
-        yield step
+    yield from _steps(log)
     yield from skips
 
 

@@ -12,9 +12,9 @@ from typing import Final
 
 from spantriage import text
 from spantriage.model import Content, Step
-from spantriage.sources.spans import BESIDE
 from spantriage.sources import times
 from spantriage.sources.massgen_log import Happening, Log
+from spantriage.sources.spans import BESIDE
 from spantriage.sources.talk import Failure, fail, listed, mapping
 
 __all__ = ["steps_of_replies"]
@@ -30,8 +30,9 @@ OTHERS: Final = (
     "agent_cancelled",
 )  # fmt: skip
 GIVEN_UP: Final = (  # words of the error that an agent ends with after its last attempt
-    ("both vote and new_answer", "vote_and_answer"), ("Cannot vote when no answers", "vote_no_answers"), ("Invalid agent_id", "invalid_vote_id"),
-    ("Answer count limit", "answer_limit"), ("Answer novelty", "answer_novelty"), ("Duplicate answer", "answer_duplicate"),
+    ("both vote and new_answer", "vote_and_answer"), ("Cannot vote when no answers", "vote_no_answers"),
+    ("Invalid agent_id", "invalid_vote_id"), ("Answer count limit", "answer_limit"), ("Answer novelty", "answer_novelty"),
+    ("Duplicate answer", "answer_duplicate"),
 )  # fmt: skip
 VOTED_FOR: Final = re.compile(r"Invalid agent_id '([^']{1,60})'")
 UNKNOWN: Final = re.compile(r"Unknown tool: ([\w.:/-]{1,100})")
@@ -144,7 +145,10 @@ def _from_status(log: Log, root: Step, agent: str) -> Iterator[Step]:
     if label is not None:
         yield _event(log, root, Happening("new_answer", agent, when, None, {}), {"event_type": "new_answer", "answer_label": label})
     if vote:
-        note = {"event_type": "vote_cast", **{k: v for k in ("voted_for_agent", "voted_for_label") if (v := text.name(vote.get(k)))}}
+        note: dict[str, object] = {
+            "event_type": "vote_cast",
+            **{k: v for k in ("voted_for_agent", "voted_for_label") if (v := text.name(vote.get(k)))},
+        }
         yield _event(log, root, Happening("vote_cast", agent, when, None, {}), note)
 
 
@@ -173,7 +177,7 @@ def _model_calls(log: Log, rounds: list[Step], attempts: list[Step], taken: list
     """A call for each reply that something became of, from the one before it in its round."""
     replies = [step for step in attempts if not (step.note or {}).get("follows_failure")] + taken
     for number, reply in enumerate(sorted(replies, key=lambda step: step.end_ns)):
-        at = next((r for r in reversed(sorted(rounds, key=lambda r: r.order)) if r.start_ns <= reply.end_ns), None)
+        at = next((r for r in sorted(rounds, key=lambda r: r.order, reverse=True) if r.start_ns <= reply.end_ns), None)
         if at is None:
             continue
         before = max((other.end_ns for other in replies if at.start_ns <= other.end_ns < reply.end_ns), default=at.start_ns)
@@ -196,4 +200,6 @@ def _event(log: Log, root: Step, event: Happening, note: dict[str, object]) -> S
 
 
 def _plain(context: dict[str, object]) -> dict[str, object]:
-    return {key: text.clip(value, 200) if type(value) is str else value for key, value in context.items() if type(value) in (str, int, bool)}
+    return {
+        key: text.clip(value, 200) if type(value) is str else value for key, value in context.items() if type(value) in (str, int, bool)
+    }

@@ -110,7 +110,7 @@ def _usage(log: Log, agent: str, rounds: list[Step]) -> Iterator[Step]:
     left = {name: amount for name, amount in left.items() if amount > 0}
     if left and rounds:
         at = next((step for step, used in accounts if not used), rounds[-1])
-        if len([used for _, used in accounts if used]):
+        if [used for _, used in accounts if used]:
             log.restarted_tokens += int(left.get("input_tokens", 0) + left.get("output_tokens", 0))
         yield _told(log, agent, at, left, "usage of rounds that were cut off" if any(used for _, used in accounts) else "usage")
 

@@ -106,9 +106,11 @@ def _with_metrics(log: Log, calls: list[_Call]) -> list[_Call]:
     known = {call.call_id: call for call in calls if call.call_id is not None}
     more: list[_Call] = []
     for told in _metrics(log):
-        call = known.get(told.call_id)
+        call = known.get(told.call_id or "")
         if call is None:
-            call = next((c for c in calls if c.agent == told.agent and c.tool == told.tool and abs(c.end_ns - told.end_ns) < times.NS), None)
+            call = next(
+                (c for c in calls if c.agent == told.agent and c.tool == told.tool and abs(c.end_ns - told.end_ns) < times.NS), None
+            )
         if call is None:
             more.append(told)
             continue
@@ -163,4 +165,3 @@ def _from_counts(log: Log, root: Step) -> Iterator[Step]:
                 if number < failed:
                     fail(step, Failure(None, None))
                 yield step
-

@@ -24,7 +24,8 @@ TICK_NS: Final = 1_000
 ASSISTANT: Final = frozenset({"assistant", "ai", "model"})
 # How Claude Code tells a model that it may not do what it asked for.
 REFUSED: Final = re.compile(
-    r"was blocked\. For security|requested permissions? to|haven't granted|requires approval|Permission to use \S+ (?:with|has)|denied by your",
+    r"was blocked\. For security|requested permissions? to|haven't granted|requires approval|denied by your"
+    r"|Permission to use \S+ (?:with|has)",
 )
 USED: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd")
 MESSAGES: Final = 100_000  # of one conversation; what comes later is counted and not read

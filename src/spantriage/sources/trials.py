@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,20 +11,19 @@ from spantriage import text, values
 from spantriage.files import Skip
 from spantriage.folder import Folder
 from spantriage.model import Kind, Step
-from spantriage.sources import Labels, Piece, claude_code, ids, times
+from spantriage.sources import Labels, Piece, claude_code, ids
 from spantriage.sources.atif import Trajectory
 from spantriage.sources.claude_code import Session, begun
-from spantriage.sources.harbor_causes import VALID, cause_of
+from spantriage.sources.harbor_causes import cause_of
 from spantriage.sources.talk import Failure, Talk, Told, Usage, fail, listed, mapping
 
-__all__ = ["Phase", "Trial", "grade", "reward_of", "tests_of"]
+__all__ = ["Phase", "Trial"]
 
 STREAMS: Final = ("claude-code.txt", "claude.txt", "claude-code.jsonl", "agent.log")  # Claude Code's output, under its several names
 SESSIONS: Final = ("sessions", "projects")
 EPISODE: Final = re.compile(r"episode-(\d+)")
 EPISODES: Final = 10_000
 REPLY_CAP: Final = 1 << 20
-SHOWN: Final = 20  # failed tests that are named
 
 
 @dataclass(slots=True)
@@ -122,7 +121,7 @@ class Trial:
             yield self._note(piece)
         self._adopt(agent, trajectory.talk)
 
-    def _stream(self, folder: Folder, agent: Step) -> Iterator[Piece]:
+    def _stream(self, folder: Folder, agent: Step) -> Generator[Piece, None, Session | None]:
         """Claude Code's own output, in whatever else the program around it has written; returns the session that was read."""
         for name in [*STREAMS, *(f"{SESSIONS[0]}/{name}" for name in STREAMS[-1:])]:
             head, _, last = name.rpartition("/")
@@ -143,7 +142,7 @@ class Trial:
                 return session
         return (yield from self._sessions(folder, agent))
 
-    def _sessions(self, folder: Folder, agent: Step) -> Iterator[Piece]:
+    def _sessions(self, folder: Folder, agent: Step) -> Generator[Piece, None, Session | None]:
         """The session files that Claude Code keeps; returns the last session that was read."""
         projects = folder.sub(*SESSIONS)
         last: Session | None = None
@@ -182,7 +181,9 @@ class Trial:
     def _episodes(self, folder: Folder, agent: Step) -> Iterator[Step]:
         """Prompts and replies of an agent that keeps a folder for each."""
         numbered = ((EPISODE.fullmatch(sub.name), sub) for sub in folder.subs())
-        talk = Talk(self.trace_id, agent.agent or agent.name, folder.path, self.form, start_ns=agent.start_ns, key=agent.name, own_id=agent.span_id)
+        talk = Talk(
+            self.trace_id, agent.agent or agent.name, folder.path, self.form, start_ns=agent.start_ns, key=agent.name, own_id=agent.span_id
+        )
         for _, sub in sorted(((int(match[1]), sub) for match, sub in numbered if match is not None), key=lambda pair: pair[0])[:EPISODES]:
             prompt, reply = sub.text("prompt.txt", REPLY_CAP), sub.text("response.txt", REPLY_CAP)
             if prompt is not None:
@@ -228,39 +229,3 @@ def _denials(folder: Folder) -> list[dict[str, object]]:
             if value.get("type") == "result":
                 return [mapping(each) for each in listed(value.get("permission_denials"))]
     return []
-
-
-def reward_of(told: dict[str, object], verifier: Folder | None) -> float | None:
-    """What the tests gave: of several rewards the one called so, else their mean; from the result, else the verifier's files."""
-    rewards = mapping(mapping(told.get("verifier_result")).get("rewards"))
-    if not rewards and verifier is not None:
-        raw = (verifier.text("reward.txt", 4_096) or "").strip()
-        try:
-            return None if not raw else float(raw)
-        except ValueError:
-            verifier.skip(Skip(verifier.file("reward.txt"), 1, "not a number"))
-        rewards = verifier.json("reward.json") if verifier.has("reward.json") else {}
-    amounts = {name: float(value) for name, value in rewards.items() if isinstance(value, (int, float)) and value == value}
-    return amounts.get("reward", sum(amounts.values()) / len(amounts) if amounts else None)
-
-
-def grade(reward: float | None, exception: str | None) -> str | None:
-    """How a trial came out: an exception is an error whatever was graded; then 1 is passed, and anything less is not."""
-    if exception is not None:
-        return "error"
-    return None if reward is None else "passed" if reward >= 1 else "failed"
-
-
-def tests_of(verifier: Folder | None) -> tuple[int, int, list[str]] | None:
-    """Tests run, tests failed, and the names of those that failed, as `ctrf.json` tells."""
-    results = mapping(verifier.json("ctrf.json").get("results")) if verifier is not None and verifier.has("ctrf.json") else {}
-    tests = [mapping(each) for each in listed(results.get("tests"))]
-    if not tests:
-        return None
-    failed = [text.name(test.get("name")) or "a test" for test in tests if test.get("status") == "failed"]
-    return len(tests), len(failed), failed[:SHOWN]
-
-
-def is_valid(exception: str) -> bool:
-    """Say whether a reward counts although the trial ended with this exception: it was the agent's own doing."""
-    return cause_of(exception) in VALID

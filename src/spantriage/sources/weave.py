@@ -12,8 +12,8 @@ from typing import Final
 from spantriage import text, values
 from spantriage.failures import read_result
 from spantriage.files import Skip, TraceFile
-from spantriage.messages import finish_reason, read_definitions, read_reply, read_tail
 from spantriage.history import Tail
+from spantriage.messages import finish_reason, read_definitions, read_reply, read_tail
 from spantriage.model import Content, Kind, Step
 from spantriage.sources import Labels, Piece, Source, ids, times
 from spantriage.sources.talk import Failure, fail, listed, mapping
@@ -73,7 +73,9 @@ def _step(call: Mapping[str, object], path: str) -> Step | None:
         return None
     start, end = times.read(call.get("started_at")) or 0, times.read(call.get("ended_at"))
     op = _leaf(call.get("op_name"))
-    step = Step(trace_id, span_id, _id(call.get("parent_id"), 1), start, end or start, "other", text.name(call.get("display_name")) or op, FORM)
+    step = Step(
+        trace_id, span_id, _id(call.get("parent_id"), 1), start, end or start, "other", text.name(call.get("display_name")) or op, FORM
+    )
     step.source, step.tool = path, None
     step.conversation = text.name(call.get("thread_id"))
     summary, inputs = mapping(call.get("summary")), mapping(call.get("inputs"))
