@@ -152,3 +152,18 @@ class Folder:
                     self.skip(Skip(file.path, value.line, "not a JSON object"))
             if file.fault is not None:
                 self.skip(Skip(file.path, file.line, file.fault))
+
+    def objects(self, name: str) -> Iterator[tuple[int, dict[str, object]]]:
+        """The JSON objects among the lines of a log, with their line numbers; everything else in it is no fault."""
+        file = self.open(name)
+        if file is None:
+            return
+        with file:
+            for line in file.lines():
+                if not isinstance(line, Skip) and line[1].lstrip()[:1] == b"{":
+                    try:
+                        found = values.load(line[1])
+                    except ValueError:
+                        continue
+                    if isinstance(found, dict):
+                        yield line[0], found

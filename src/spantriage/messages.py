@@ -195,7 +195,7 @@ def _parts(message: Mapping[str, object]) -> Iterable[Mapping[str, object]]:
     for key in ("parts", "content"):
         parts = message.get(key)
         if isinstance(parts, (list, tuple)):
-            return [part for part in parts if isinstance(part, Mapping)]
+            return [part for part in parts if isinstance(part, Mapping) and (part.get("type") is None or type(part["type"]) is str)]
     return []
 
 

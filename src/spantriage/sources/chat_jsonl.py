@@ -19,12 +19,12 @@ from spantriage.files import Skip, TraceFile
 from spantriage.sources import Labels, Piece, Source, ids, times
 from spantriage.sources.talk import Talk, Usage, mapping
 
-ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 _ROLE: Final = re.compile(rb'"role"\s*:\s*"(?:system|developer|user|assistant|tool|function)"')
 _OTHERS: Final = (b'"parentUuid"', b'"session_id"', b'"dotted_order"', b'"messages"', b'"traceId"')
 _FAILED: Final = re.compile(r"""['"]success['"]\s*:\s*(?:false|False)\b""")
 _ERROR: Final = re.compile(r"""['"]error['"]\s*:\s*(?:"((?:[^"\\]|\\.)+)|'((?:[^'\\]|\\.)+))""")
-CURRENCIES: Final = frozenset({"USD", "usd", "$"})
+CURRENCIES: Final = ("USD", "usd", "$")
 
 
 def sniff(head: bytes, name: str) -> bool:

@@ -23,10 +23,9 @@ __all__ = ["AGENT", "SOURCE", "Session", "begun", "read", "sniff"]
 AGENT: Final = "claude-code"
 MARKS: Final = (b'"parentUuid"', b'"permission_denials"', b'"parent_tool_use_id"', b'"claude_code_version"', b'"leafUuid"')
 QUEUE: Final = (b'"queue-operation"', b'"file-history-snapshot"')
-SILENT: Final = frozenset({"summary", "queue-operation", "last-prompt", "file-history-snapshot", "stream_event", "attachment", "progress"})
 LIMITS_HIT: Final = {"error_max_turns": "MaxTurnsExceeded", "error_max_budget_usd": "UsageLimitExceeded"}
 _TIME: Final = re.compile(rb'"timestamp"\s*:\s*"([^"]{10,40})"')
-TASKS: Final = frozenset({"Task", "Agent"})  # tools that start another agent
+TASKS: Final = ("Task", "Agent")  # tools that start another agent
 
 
 def sniff(head: bytes, name: str) -> bool:

@@ -85,7 +85,8 @@ def _begin(told: dict[str, object], folder: Folder, name: str) -> Trial:
     known = ids.from_uuid(told.get("id"))
     trace_id = known[0] if known is not None else ids.trace_id(FORM, trial_name, told.get("started_at"))
     start = times.read(told.get("started_at")) or 0
-    agent, config = mapping(told.get("agent_info")), mapping(mapping(told.get("config")).get("agent"))
+    whole = told.get("config") or (folder.json("config.json") if folder.has("config.json") else None)
+    agent, config = mapping(told.get("agent_info")), mapping(mapping(whole).get("agent"))
     labels = {
         "trial_name": trial_name,
         "task_name": text.name(told.get("task_name")) or trial_name.rsplit("__", 1)[0],

@@ -19,7 +19,7 @@ from spantriage.sources.talk import listed, mapping
 COLUMNS: Final = (b"span_name", b"start_timestamp", b"trace_id")
 _NAMED: Final = re.compile(rb'"span_name"\s*:\s*(?:"|null)|"name"\s*:\s*"span_name"')
 WRAPPED: Final = ("data", "rows", "records")
-PASSED_OVER: Final = frozenset({"pending_span", "span_event"})  # the beginning of a span that comes again; a part of one
+PASSED_OVER: Final = ("pending_span", "span_event")  # the beginning of a span that comes again; a part of one
 TRUE: Final = (True, "true", "True", "t", "1")
 
 

@@ -47,7 +47,7 @@ def _accounted(log: Log, root: Step, agent: str) -> Iterator[Step]:
     for entry in entries:
         start, end = times.read(entry.get("start_time")), times.read(entry.get("end_time"))
         number, kind = entry.get("round_number"), text.string(entry.get("round_type"))
-        key = (number, kind, start)
+        key = (str(number), kind, start)
         if start is None or key in seen:
             continue
         seen.add(key)

@@ -137,7 +137,8 @@ def _of_trace(trace: str, agent: str, when: int) -> Iterator[_Call]:
         found = _FENCE.search(body)
         said, tool = found[1] if found is not None else None, text.name(head[2].strip())
         if head[1] == "Call":
-            waiting.append(_Call(agent, tool, None, when, when, said))
+            at = when + len(waiting) * 1_000  # their order is all that is known
+            waiting.append(_Call(agent, tool, None, at, at, said))
             continue
         call = next((each for each in waiting if each.tool == tool and each.result is None), None)
         if call is not None:

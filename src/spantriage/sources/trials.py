@@ -130,7 +130,7 @@ class Trial:
                 continue
             session = self._session(at.file(last), agent)
             found = False
-            for line, value in _objects(at, last):
+            for line, value in at.objects(last):
                 if not found and session.start_ns is None:
                     session.start_ns = agent.start_ns
                 found = found or value.get("type") in ("system", "assistant", "user", "result")
@@ -175,6 +175,10 @@ class Trial:
             else:
                 yield self._note(piece)
         self._adopt(agent, session.talks.get(""))
+        took = text.number(session.result.get("duration_ms"))
+        if took is not None and self.whole is not None:
+            agent.end_ns = max(agent.end_ns, agent.start_ns + int(took * 1e6))
+            self.whole.end_ns = max(self.whole.end_ns, agent.end_ns)
         if session.failure is not None and not agent.failed:
             fail(agent, session.failure)
 
@@ -206,26 +210,10 @@ class Trial:
                 agent.start_ns = self.whole.start_ns = talk.first_ns or talk.now_ns
 
 
-def _objects(folder: Folder, name: str) -> Iterator[tuple[int, dict[str, object]]]:
-    """The JSON objects among the lines of a log; everything else in it is no fault."""
-    file = folder.open(name)
-    if file is None:
-        return
-    with file:
-        for line in file.lines():
-            if not isinstance(line, Skip) and line[1].lstrip()[:1] == b"{":
-                try:
-                    found = values.load(line[1])
-                except ValueError:
-                    continue
-                if isinstance(found, dict):
-                    yield line[0], found
-
-
 def _denials(folder: Folder) -> list[dict[str, object]]:
     """What the agent was refused, as the last line of its output tells."""
     for name in STREAMS:
-        for _, value in _objects(folder, name):
+        for _, value in folder.objects(name):
             if value.get("type") == "result":
                 return [mapping(each) for each in listed(value.get("permission_denials"))]
     return []
