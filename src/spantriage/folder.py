@@ -20,7 +20,8 @@ from spantriage.files import LIMITS, Limits, Skip, TraceFile, open_file
 __all__ = ["Folder"]
 
 NAMES: Final = 100_000  # entries of one folder that are looked at
-TEXT_CAP: Final = 16 << 20  # bytes of a small file that is read whole
+TEXT_CAP: Final = 16 << 20  # bytes of a text that is read whole
+JSON_CAP: Final = 64 << 20  # the same for a document
 PACKED: Final = ("", ".gz", ".xz", ".zst")
 MISSING: Final = frozenset({"", ".", ".."})
 
@@ -124,7 +125,7 @@ class Folder:
 
     def json(self, name: str) -> dict[str, object]:
         """A file's JSON object; {} when it is missing, damaged or something else, which is told to `skip`."""
-        raw = self.text(name, self.limits.line_bytes)
+        raw = self.text(name, min(JSON_CAP, self.limits.line_bytes))
         if raw is None:
             return {}
         try:

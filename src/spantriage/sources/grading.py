@@ -21,7 +21,8 @@ def reward_of(told: dict[str, object], verifier: Folder | None) -> float | None:
     if not rewards and verifier is not None:
         raw = (verifier.text("reward.txt", 4_096) or "").strip()
         try:
-            return None if not raw else float(raw)
+            if raw and math.isfinite(reward := float(raw)):
+                return reward
         except ValueError:
             verifier.skip(Skip(verifier.file("reward.txt"), 1, "not a number"))
         rewards = verifier.json("reward.json") if verifier.has("reward.json") else {}
