@@ -142,7 +142,15 @@ def _agent(status, *, attempts=(), error=None, tokens=(0, 0), rounds=(), tools=N
         "reliability": attempts
         and {
             "enforcement_attempts": [
-                {"round": 0, "attempt": n, "max_attempts": 3, "reason": reason, "tool_calls": [], "error_message": said, "timestamp": BEGAN + t}
+                {
+                    "round": 0,
+                    "attempt": n,
+                    "max_attempts": 3,
+                    "reason": reason,
+                    "tool_calls": [],
+                    "error_message": said,
+                    "timestamp": BEGAN + t,
+                }
                 for n, reason, said, t in attempts
             ],
             "unknown_tools": [],

@@ -69,7 +69,9 @@ def test_a_bomb_in_a_folder_is_named_and_the_run_is_read(tmp_path):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("raw", "reason"), [(b"{", "not JSON"), (b"[1]", "not a JSON object"), (b"\xff\xfe", "not JSON"), (b"", "not JSON")])
+@pytest.mark.parametrize(
+    ("raw", "reason"), [(b"{", "not JSON"), (b"[1]", "not a JSON object"), (b"\xff\xfe", "not JSON"), (b"", "not JSON")]
+)
 def test_what_is_no_object_is_named(folder, skips, raw, reason):
     put(Path(folder.path), {"d.json": raw})
 

@@ -22,7 +22,7 @@ from spantriage.errors import SourceError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["LIMITS", "SUFFIXES", "Limits", "Skip", "TraceFile", "open_file", "walk"]
+__all__ = ["HEAD", "LIMITS", "SUFFIXES", "Limits", "Skip", "TraceFile", "open_file", "walk"]
 
 SUFFIXES: Final = (".json", ".jsonl", ".ndjson", ".otlp", ".pb", ".binpb")
 PACKED: Final = (".gz", ".xz", ".zst")

@@ -32,7 +32,10 @@ def test_every_failed_execution_of_a_file_counts_and_not_only_the_first(tmp_path
     messages = [{"ts": 1_795_184_002.0, "role": "user", "content": "go"}]
     for number in range(3):
         call = {"name": "tool_execute_python", "args": {"code": f"x = {number}"}, "id": f"c{number}"}
-        messages += [{"role": "assistant", "content": "", "tool_calls": [call]}, {"role": "tool", "tool_call_id": f"c{number}", "content": failed}]
+        messages += [
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": f"c{number}", "content": failed},
+        ]
 
     run = one(put(tmp_path, {"20261120_run.jsonl": lines(*messages)}))
 
@@ -68,13 +71,21 @@ def test_the_samples_of_chat_lines():
 )
 def test_payloads_within_payloads_cut_or_in_pythons_spelling(tmp_path, content, fails):
     call = {"role": "assistant", "content": "", "tool_calls": [{"name": "tool_execute_python", "args": {}, "id": "c"}]}
-    run = one(put(tmp_path, {"a.jsonl": lines(call, {"role": "tool", "tool_call_id": "c", "content": content}, {"role": "assistant", "content": "ok"})}))
+    run = one(
+        put(
+            tmp_path,
+            {"a.jsonl": lines(call, {"role": "tool", "tool_call_id": "c", "content": content}, {"role": "assistant", "content": "ok"})},
+        )
+    )
 
     assert [step.sign != "ok" for step in tools(run)] == [fails]
 
 
 def test_torn_lines_are_named_and_the_others_read(tmp_path):
-    path = put(tmp_path, {"a.jsonl": '{"role": "user", "content": "hi"}\n{"role": "assist\n\xff\n{"role": "assistant", "content": "ho"}\n5\n'}) / "a.jsonl"
+    path = (
+        put(tmp_path, {"a.jsonl": '{"role": "user", "content": "hi"}\n{"role": "assist\n\xff\n{"role": "assistant", "content": "ho"}\n5\n'})
+        / "a.jsonl"
+    )
     skips = [piece for piece in open_source(path) if isinstance(piece, Skip)]
 
     assert [skip.line for skip in skips] == [2, 3, 5]
@@ -222,7 +233,11 @@ def test_weave_calls_in_every_wrapping(tmp_path, wrap):
 
 def test_an_older_clients_traceback_tells_the_exception(tmp_path):
     call = json.loads(next((DATA / "weave").iterdir()).read_text().splitlines()[1])
-    call |= {"parent_id": None, "summary": {}, "exception": 'Traceback (most recent call last):\n  File "x.py", line 1\nValueError: no patch\n'}
+    call |= {
+        "parent_id": None,
+        "summary": {},
+        "exception": 'Traceback (most recent call last):\n  File "x.py", line 1\nValueError: no patch\n',
+    }
 
     run = one(put(tmp_path, {"calls.jsonl": json.dumps(call)}))
 

@@ -12,7 +12,26 @@ from samples import DATA, TRIAL, dead_agents, put, scanned, terminal_trial, traj
 from spantriage.sources import kinds
 
 CLAUDE = (DATA / "claude_code" / "claude-code.stream.jsonl").read_text()
-JUNK = (None, True, -1, 0, 1e308, float("nan"), 1 << 70, "", "x" * 300, "\ud800", "2026-13-45", [], {}, [None], [[]], {"a": {}}, "null", "../../x")
+JUNK = (
+    None,
+    True,
+    -1,
+    0,
+    1e308,
+    float("nan"),
+    1 << 70,
+    "",
+    "x" * 300,
+    "\ud800",
+    "2026-13-45",
+    [],
+    {},
+    [None],
+    [[]],
+    {"a": {}},
+    "null",
+    "../../x",
+)
 UNFORESEEN = ("could not be read on", "could not be judged")
 
 
@@ -42,7 +61,10 @@ LOGFIRE = {"span_name": "chat", "trace_id": "a" * 32, "span_id": "b" * 16, "pare
 SAMPLES = {
     "massgen": _log(),
     "harbor": {
-        "serve-files__dg6SgTQ/result.json": {**TRIAL, "exception_info": {"exception_type": "E", "exception_message": "m", "occurred_at": 1}},
+        "serve-files__dg6SgTQ/result.json": {
+            **TRIAL,
+            "exception_info": {"exception_type": "E", "exception_message": "m", "occurred_at": 1},
+        },
         "serve-files__dg6SgTQ/agent/trajectory.json": trajectory(subagent_trajectories=[trajectory(trajectory_id="t2")]),
         "serve-files__dg6SgTQ/agent/claude-code.txt": CLAUDE,
         "serve-files__dg6SgTQ/verifier/reward.json": {"reward": 0.5},
@@ -121,7 +143,9 @@ def test_torn_and_damaged_files_are_no_surprise(fresh, kind, seed):
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
-@pytest.mark.parametrize("raw", [b"", b"\0" * 99, b"\xff\xfe{\x00}\x00", b"[" * 99_999, b'{"a":' * 99_999, b"[1,2", b"null", b"[[]]", b"5\n6"], ids=range(9))
+@pytest.mark.parametrize(
+    "raw", [b"", b"\0" * 99, b"\xff\xfe{\x00}\x00", b"[" * 99_999, b'{"a":' * 99_999, b"[1,2", b"null", b"[[]]", b"5\n6"], ids=range(9)
+)
 def test_files_that_are_nothing_of_the_kind(fresh, kind, raw):
     check(put(fresh(), dict.fromkeys(SAMPLES[kind], raw)), kind)
 

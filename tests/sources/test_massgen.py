@@ -115,7 +115,10 @@ def test_documented_reliability_is_read_without_anything_else(tmp_path):
         "timestamp": 1736683468.123,
     }  # fmt: skip
     reliability = {"enforcement_attempts": [attempt], "unknown_tools": ["execute_command"], "workflow_errors": [], "outcome": "ok"}
-    files = {f"{LOG}/status.json": {"agents": {"agent_a": {"status": "voted", "reliability": reliability}}}, f"{LOG}/coordination_table.txt": "E1"}
+    files = {
+        f"{LOG}/status.json": {"agents": {"agent_a": {"status": "voted", "reliability": reliability}}},
+        f"{LOG}/coordination_table.txt": "E1",
+    }
 
     run = one(put(tmp_path, files))
 
@@ -146,9 +149,9 @@ def test_turns_and_attempts_are_runs_of_their_own(tmp_path):
     judged, _ = scanned(tmp_path)
 
     assert len({run.judgement.run.trace_id for run in judged}) == 3
-    assert {step.conversation for run in judged for step in run.judgement.run.steps.values() if step.kind == "workflow" and step.conversation} == {
-        "log_20261120_140133_562139"
-    }
+    assert {
+        step.conversation for run in judged for step in run.judgement.run.steps.values() if step.kind == "workflow" and step.conversation
+    } == {"log_20261120_140133_562139"}
 
 
 def test_a_run_is_the_same_wherever_its_folder_was_moved_to(tmp_path):
@@ -175,7 +178,11 @@ def test_without_a_status_the_events_tell_who_answered_and_voted(tmp_path):
 
     run = one(next(folder.glob("log_*")))
 
-    taken = [(s.agent, (s.note or {})["event_type"]) for s in run.judgement.settled.sequence if s.kind == "event" and "event_type" in (s.note or {})]
+    taken = [
+        (s.agent, (s.note or {})["event_type"])
+        for s in run.judgement.settled.sequence
+        if s.kind == "event" and "event_type" in (s.note or {})
+    ]
     assert ("agent_a", "vote_cast") in taken
     assert ("agent_b", "new_answer") in taken
 
@@ -223,7 +230,9 @@ def test_the_agents_models_come_from_the_configuration():
     assert {step.model for step in run.judgement.settled.sequence if step.kind == "model" and step.agent == "agent_b"} == {"mock-b"}
 
 
-BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{b}: &{b} [{','.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{b}: &{b} [{','.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
 MERGED = "a: &a {k: 1}\n" + "".join(f"{b}: &{b}\n  <<: [{','.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
 
 

@@ -62,7 +62,8 @@ def as_jaeger(found):
             tags += [tag("otel.status_code", "ERROR"), tag("error", True)]
             tags += [tag("otel.status_description", span.status.description)] if span.status.description else []
         logs = [
-            {"timestamp": 1, "fields": [tag("event", e.name), *(tag(key, value) for key, value in e.attributes.items())]} for e in span.events
+            {"timestamp": 1, "fields": [tag("event", e.name), *(tag(key, value) for key, value in e.attributes.items())]}
+            for e in span.events
         ]
         rows.append({
             "traceID": trace, "spanID": f"{span.context.span_id:x}", "operationName": span.name, "references": parent,
@@ -126,7 +127,9 @@ def test_a_run_gives_the_same_findings_in_whatever_form_it_was_exported(tmp_path
     put(tmp_path, {"otlp/run.jsonl": "\n".join(map(json.dumps, captured(capture))), f"other/{form}": FORMS[form](spans(capture))})
     expected, exported = one(tmp_path / "otlp"), one(tmp_path / "other" / form)
 
-    assert [(f.finding_id, f.severity, f.summary) for f in exported.findings] == [(f.finding_id, f.severity, f.summary) for f in expected.findings]
+    assert [(f.finding_id, f.severity, f.summary) for f in exported.findings] == [
+        (f.finding_id, f.severity, f.summary) for f in expected.findings
+    ]
     assert exported.spans == expected.spans
     assert {n: r.input_tokens for n, r in records(exported).items()} == {n: r.input_tokens for n, r in records(expected).items()}
 

@@ -27,7 +27,13 @@ def test_a_failed_trial_has_harbors_totals(tmp_path):
 
     assert run.judgement.outcome == "failed"
     assert total(run) == (2_700, 160, 768)
-    assert labels(run) | {"form": "harbor", "task_name": "bench/serve-files", "trial_name": NAME, "reward": "0", "model": "gpt-5.6-sol"} == labels(run)
+    assert labels(run) | {
+        "form": "harbor",
+        "task_name": "bench/serve-files",
+        "trial_name": NAME,
+        "reward": "0",
+        "model": "gpt-5.6-sol",
+    } == labels(run)
     assert run.judgement.failure_score == 0.95
     assert {step.name: step.kind for step in run.judgement.run.steps.values() if step.kind != "event"} == {
         "trial": "workflow", "environment_setup": "setup", "agent_setup": "setup", "agent_execution": "agent", "verifier": "other",
@@ -64,11 +70,21 @@ def test_an_exception_is_the_failure_of_the_phase_that_it_ended(tmp_path, kind, 
         ({"verifier/reward.json": {"a": 1, "b": 0}}, "failed", "0.5"),
         ({"reward.txt": "1"}, "passed", "1"),
         ({}, "ok", None),
-        ({"verifier/reward.txt": "1.0", "exception.txt": "Traceback ...\nRuntimeError: Docker compose command failed\nRPC failed; curl 56"}, "error", "1"),
+        (
+            {
+                "verifier/reward.txt": "1.0",
+                "exception.txt": "Traceback ...\nRuntimeError: Docker compose command failed\nRPC failed; curl 56",
+            },
+            "error",
+            "1",
+        ),
     ],
 )
 def test_older_folders_tell_by_their_files_alone(tmp_path, files, outcome, reward):
-    put(tmp_path / "sgt-001__7A5Hxy2", {"config.json": {"agent": {"name": "cc", "model_name": "m"}}, "agent/claude.txt": "noise\n" + STREAM, **files})
+    put(
+        tmp_path / "sgt-001__7A5Hxy2",
+        {"config.json": {"agent": {"name": "cc", "model_name": "m"}}, "agent/claude.txt": "noise\n" + STREAM, **files},
+    )
 
     run = one(tmp_path)
 
@@ -128,7 +144,10 @@ def test_failed_tests_are_named(tmp_path):
 
 
 def test_a_jobs_own_files_are_no_runs(tmp_path):
-    put(tmp_path, {"result.json": {"id": "x", "n_total_trials": 1, "stats": {}}, "config.json": {"agents": []}, f"{NAME}/result.json": TRIAL})
+    put(
+        tmp_path,
+        {"result.json": {"id": "x", "n_total_trials": 1, "stats": {}}, "config.json": {"agents": []}, f"{NAME}/result.json": TRIAL},
+    )
 
     _, replay = scanned(tmp_path)
 

@@ -178,5 +178,7 @@ def _tell_skips(going: Scan) -> None:
     for skip in going.skips[:SKIPS_SHOWN]:
         place = f"{skip.path}:{skip.line}" if skip.line else f"{skip.path}"
         print(inert(f"{place}: {skip.reason}", 400).plain, file=sys.stderr)
+    if not going.counts["runs"] and (passed := going.counts["files_passed_over"]):
+        print(f"{passed} JSON {'file' if passed == 1 else 'files'} in no format that is known", file=sys.stderr)
     if going.counts["skips"] > SKIPS_SHOWN:
         print(f"... and {going.counts['skips'] - SKIPS_SHOWN} more that could not be read", file=sys.stderr)

@@ -7,12 +7,14 @@ import logging
 import os
 import pkgutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from spantriage import values
 from spantriage.errors import ConfigError, NotARun, SourceError, SpantriageError
-from spantriage.files import LIMITS, Limits, Skip, TraceFile, open_file
+from spantriage.files import HEAD, LIMITS, Limits, Skip, TraceFile, open_file
 from spantriage.folder import Folder
 from spantriage.model import Step
 from spantriage.sources.spans import RecordedSpan
@@ -71,7 +73,7 @@ def open_source(path: str | Path, kind: str = "auto", *, limits: Limits = LIMITS
     source = named or _recognise(file)
     if source is None and file.head.strip():
         file.close()
-        refuse = NotARun if file.head.lstrip()[:1] in (b"{", b"[") else SourceError
+        refuse = NotARun if _is_json(file.head) else SourceError
         raise refuse(f"{path}: in no format that is known ({', '.join(kinds())})")
     return _read(file, source)
 
@@ -93,6 +95,18 @@ def _named(kind: str) -> Source | None:
 def kinds() -> tuple[str, ...]:
     """The names of all sources."""
     return tuple(sorted(source.name for source in _all()))
+
+
+def _is_json(head: bytes) -> bool:
+    """Say whether it looks like JSON of another kind: of a file that is wholly seen, its text or first line must parse."""
+    begin = head.lstrip()
+    if begin[:1] not in (b"{", b"["):
+        return False
+    for text in (begin, begin.partition(b"\n")[0]) if len(head) < HEAD else ():
+        with suppress(ValueError):
+            values.load(text)
+            return True
+    return len(head) >= HEAD
 
 
 def _recognise(file: TraceFile) -> Source | None:
