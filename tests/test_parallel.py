@@ -13,7 +13,7 @@ def told(scan, *paths):
     """Everything of the results that must not depend on who has read what."""
     return sorted(
         (
-            (result.summary["trace_id"], result.summary["outcome"], result.summary["spans"], json.dumps(result.summary["agents"], sort_keys=True),
+            (*(result.summary[key] for key in ("trace_id", "outcome", "spans")), json.dumps(result.summary["agents"], sort_keys=True),
              [finding.model_dump(mode="json") for finding in result.findings])
             for result in scan.run(paths)
         ),

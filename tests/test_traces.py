@@ -27,7 +27,10 @@ RESPONSE = {
     "usage": {"input_tokens": 4675, "output_tokens": 7732, "cache_creation_input_tokens": 32351, "cache_read_input_tokens": 989459},
     "permission_denials": [{"tool_name": "Bash", "tool_use_id": "t1", "tool_input": {"command": "touch x"}}],
 }
-BROKEN = "Traceback (most recent call last):\n  ...\nRuntimeError: Docker compose command failed\nRPC failed; curl 56 GnuTLS recv error (-9): Error decoding TLS packet\n"
+BROKEN = (
+    "Traceback (most recent call last):\n  ...\nRuntimeError: Docker compose command failed\n"
+    "RPC failed; curl 56 GnuTLS recv error (-9): Error decoding TLS packet\n"
+)
 
 
 def trial(reward=1.0, *, exception=None, response=RESPONSE):
@@ -70,7 +73,8 @@ def test_a_trace_has_the_fields_of_the_reports_and_what_they_leave_empty(jobs):
     ]  # fmt: skip
     assert trace["task_id"] == "sgt-001__7A5Hxy2"
     assert trace["agent_config"] == {
-        "agent": {"name": "cc", "model_name": "anthropic/claude-haiku-4-5"}, "model": "anthropic/claude-haiku-4-5", "timestamp": "sgt-001__7A5Hxy2",
+        "agent": {"name": "cc", "model_name": "anthropic/claude-haiku-4-5"}, "model": "anthropic/claude-haiku-4-5",
+        "timestamp": "sgt-001__7A5Hxy2",
     }  # fmt: skip
     assert trace["agent_request"] is None
     assert (trace["test_reward"], trace["status"]) == (1.0, "pass")

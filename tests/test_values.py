@@ -65,7 +65,7 @@ def test_a_list_that_does_not_end_gives_what_is_whole_and_says_so():
 def test_an_element_beyond_the_cap_is_refused():
     found = read(b'[{"a": "' + b"x" * 500 + b'"}, 1]', line_bytes=100)
 
-    assert [skip.reason for skip in found if isinstance(skip, Skip)][0] == "an element longer than 100 bytes"
+    assert next(skip.reason for skip in found if isinstance(skip, Skip)) == "an element longer than 100 bytes"
 
 
 class Counting(io.RawIOBase):

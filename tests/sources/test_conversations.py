@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from samples import DATA, loud, one, put, records, scanned, trajectory
+from samples import DATA, one, put, records, scanned, trajectory
 
 from spantriage.files import Skip
 from spantriage.sources import open_source
@@ -189,7 +189,8 @@ def test_run_trees_alone_have_their_own_totals():
     ("folder", "outcome"), [("passed", "passed"), ("failed", "failed"), ("errors/AgentTimeoutError", "error"), ("unknown", "ok")]
 )
 def test_the_folder_tells_the_outcome(tmp_path, folder, outcome):
-    messages = [{"type": "human", "content": "crack it"}, {"type": "ai", "content": "", "tool_calls": [{"name": "ls", "args": {}, "id": "c"}]},
+    calls = [{"name": "ls", "args": {}, "id": "c"}]
+    messages = [{"type": "human", "content": "crack it"}, {"type": "ai", "content": "", "tool_calls": calls},
                 {"type": "tool", "content": "a.txt", "tool_call_id": "c"}, {"type": "ai", "content": "done"}]  # fmt: skip
     run = one(put(tmp_path, {f"by-outcome/{folder}/crack__Ab12.json": messages}))
 

@@ -44,20 +44,28 @@ def _log():
     return files
 
 
-SPAN = {"context": {"trace_id": "0x" + "a" * 32, "span_id": "0x" + "b" * 16}, "kind": "SpanKind.INTERNAL", "name": "chat", "parent_id": None,
-        "start_time": "2026-11-20T14:00:00Z", "end_time": "2026-11-20T14:00:01Z", "status": {"status_code": "ERROR", "description": "x"},
-        "attributes": {"gen_ai.operation.name": "chat"}, "events": [{"name": "exception", "attributes": {"exception.type": "E"}}],
-        "links": [], "resource": {"attributes": {}}}  # fmt: skip
-JAEGER = {"data": [{"traceID": "a" * 32, "processes": {"p1": {"serviceName": "s", "tags": []}}, "spans": [
-    {"traceID": "a" * 32, "spanID": "b" * 16, "operationName": "chat", "startTime": 1_700_000_000_000_000, "duration": 5, "processID": "p1",
-     "references": [{"refType": "CHILD_OF", "traceID": "a" * 32, "spanID": "c" * 16}],
-     "tags": [{"key": "gen_ai.operation.name", "type": "string", "value": "chat"}], "logs": [{"timestamp": 1, "fields": []}]}]}]}  # fmt: skip
-PHOENIX = {"name": "llm", "span_kind": "LLM", "context": {"trace_id": "a" * 32, "span_id": "b" * 16}, "parent_id": None, "status_code": "OK",
-           "start_time": "2026-11-20T14:00:00Z", "end_time": "2026-11-20T14:00:01Z", "events": [],
-           "attributes": {"llm": {"input_messages": [{"message": {"role": "user", "content": "hi"}}]}}}  # fmt: skip
-LOGFIRE = {"span_name": "chat", "trace_id": "a" * 32, "span_id": "b" * 16, "parent_span_id": None, "start_timestamp": "2026-11-20T14:00:00Z",
-           "end_timestamp": "2026-11-20T14:00:01Z", "kind": "span", "attributes": {"gen_ai.operation.name": "chat"}, "is_exception": True,
-           "exception_type": "E", "exception_message": "m", "otel_scope_name": "x", "otel_events": [], "otel_links": []}  # fmt: skip
+IDS = {"trace_id": "a" * 32, "span_id": "b" * 16}
+TIMES = {"start_time": "2026-11-20T14:00:00Z", "end_time": "2026-11-20T14:00:01Z"}
+SPAN = {
+    "context": {key: f"0x{value}" for key, value in IDS.items()}, "kind": "SpanKind.INTERNAL", "name": "chat", "parent_id": None, **TIMES,
+    "status": {"status_code": "ERROR", "description": "x"}, "attributes": {"gen_ai.operation.name": "chat"}, "links": [],
+    "events": [{"name": "exception", "attributes": {"exception.type": "E"}}], "resource": {"attributes": {}},
+}  # fmt: skip
+JAEGER_SPAN = {
+    "traceID": "a" * 32, "spanID": "b" * 16, "operationName": "chat", "startTime": 1_700_000_000_000_000, "duration": 5, "processID": "p1",
+    "references": [{"refType": "CHILD_OF", "traceID": "a" * 32, "spanID": "c" * 16}], "logs": [{"timestamp": 1, "fields": []}],
+    "tags": [{"key": "gen_ai.operation.name", "type": "string", "value": "chat"}],
+}  # fmt: skip
+JAEGER = {"data": [{"traceID": "a" * 32, "processes": {"p1": {"serviceName": "s", "tags": []}}, "spans": [JAEGER_SPAN]}]}
+PHOENIX = {
+    "name": "llm", "span_kind": "LLM", "context": IDS, "parent_id": None, "status_code": "OK", "events": [], **TIMES,
+    "attributes": {"llm": {"input_messages": [{"message": {"role": "user", "content": "hi"}}]}},
+}  # fmt: skip
+LOGFIRE = {
+    "span_name": "chat", **IDS, "parent_span_id": None, "start_timestamp": TIMES["start_time"], "end_timestamp": TIMES["end_time"],
+    "kind": "span", "attributes": {"gen_ai.operation.name": "chat"}, "is_exception": True, "exception_type": "E", "exception_message": "m",
+    "otel_scope_name": "x", "otel_events": [], "otel_links": [],
+}  # fmt: skip
 SAMPLES = {
     "massgen": _log(),
     "harbor": {

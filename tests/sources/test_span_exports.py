@@ -186,7 +186,7 @@ def test_phoenix_spans_are_openinference_again(tmp_path, form):
 
 
 def test_rows_of_logs_and_of_spans_that_have_begun_are_no_calls(tmp_path):
-    (row,) = [r for r in as_records(spans("openai_loop"))][:1]
+    row = next(as_records(spans("openai_loop")))
     rows = [{**row, "kind": "pending_span", "span_id": "1" * 16}, row]
 
     assert one(put(tmp_path, {"rows.json": rows})).spans == 1

@@ -43,11 +43,11 @@ def test_a_failed_trial_has_harbors_totals(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "message", "at", "cause", "code", "step"),
     [
-        ("AgentTimeoutError", "Agent execution timed out", "2026-08-25T03:43:38Z", "agent_exhausted_budget", "flow.step_limit", "agent_execution"),
+        ("AgentTimeoutError", "Agent timed out", "2026-08-25T03:43:38Z", "agent_exhausted_budget", "flow.step_limit", "agent_execution"),
         ("EnvironmentStartTimeoutError", "timed out", "2026-08-25T03:42:30Z", "sandbox_failed", "flow.error", "environment_setup"),
         ("RewardFileNotFoundError", "no reward", "2026-08-25T03:43:50Z", "verifier_failed", "flow.error", "verifier"),
         ("RateLimitError", "Error code: 429", "2026-08-25T03:43:38Z", "model_provider_failed", "model.rate_limited", "agent_execution"),
-        ("ContextWindowExceededError", "maximum context length", "2026-08-25T03:43:38Z", "agent_exhausted_budget", "model.context_overflow", "agent_execution"),
+        ("ContextWindowExceededError", "context length", None, "agent_exhausted_budget", "model.context_overflow", "agent_execution"),
         ("RuntimeError", "runner failed", None, "unclassified", "flow.error", "agent_execution"),
         ("CancelledError", "", "2026-08-25T03:43:38Z", "cancelled", "flow.cancelled", "agent_execution"),
     ],
@@ -176,8 +176,9 @@ def test_session_files_are_read_where_there_is_nothing_else(tmp_path):
 )
 def test_trials_of_terminal_bench(tmp_path, fields, outcome, cause):
     folder = tmp_path / "run" / "hello" / "hello.1-of-1.run"
-    put(folder, {"results.json": terminal_trial(**fields), "agent-logs/episode-0/prompt.txt": "Write it.", "panes/post-test.txt": "1 failed",
-                 "agent-logs/episode-0/response.txt": "echo hello > hello.txt", "agent-logs/episode-10/response.txt": "Done."})  # fmt: skip
+    logs = {"episode-0/prompt.txt": "Write it.", "episode-0/response.txt": "echo hello > hello.txt", "episode-10/response.txt": "Done."}
+    put(folder, {"results.json": terminal_trial(**fields), "panes/post-test.txt": "1 failed"})
+    put(folder / "agent-logs", logs)
     put(tmp_path / "run", {"results.json": {"results": [terminal_trial(**fields)]}, "run_metadata.json": {"run_id": "run"}})
 
     run = one(tmp_path)

@@ -20,8 +20,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import yaml
-
 from spantriage import text
 from spantriage.files import Skip, TraceFile
 from spantriage.folder import Folder
@@ -131,31 +129,20 @@ def _commands(folder: Folder) -> dict[str, int]:
     return found
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without what makes a small file large: merged mappings, and aliases without number."""
-
-    aliases = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            self.aliases += 1
-            if self.aliases > 1_000:
-                raise yaml.YAMLError("more than 1000 aliases")
-        return super().compose_node(parent, index)
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Leave `<<` as it stands: merged lists of mappings grow with the power of their depth."""
-
-
 def _models(folder: Folder) -> dict[str, str]:
     """Each agent's model, as the run was configured."""
     raw = folder.text("execution_metadata.yaml", 1 << 20)
     if raw is None:
         return {}
     try:
-        loaded = yaml.load(raw, _Loader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
-        folder.skip(Skip(folder.file("execution_metadata.yaml"), 0, f"not YAML: {' '.join(str(error).split())[:200]}"))
+        from spantriage.sources import plain_yaml
+
+        loaded = plain_yaml.load(raw)
+    except ImportError:
+        folder.skip(Skip(folder.file("execution_metadata.yaml"), 0, str(MissingExtra("Reading YAML", "cli"))))
+        return {}
+    except SourceError as error:
+        folder.skip(Skip(folder.file("execution_metadata.yaml"), 0, str(error)))
         return {}
     config = mapping(mapping(loaded).get("config"))
     agents = listed(config.get("agents")) or [config.get("agent")]
