@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from spantriage import text
+from spantriage.errors import MissingExtra, SourceError
 from spantriage.files import Skip, TraceFile
 from spantriage.folder import Folder
 from spantriage.model import Step
