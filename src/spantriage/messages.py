@@ -209,7 +209,7 @@ def _parts(message: Mapping[str, object]) -> Iterable[Mapping[str, object]]:
     for key in ("parts", "content"):
         parts = message.get(key)
         if isinstance(parts, (list, tuple)):
-            return [part for part in parts if isinstance(part, MAPPINGS)]
+            return [part for part in parts if isinstance(part, MAPPINGS) and (part.get("type") is None or type(part["type"]) is str)]
     return []
 
 
