@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from spantriage import __version__
-from spantriage.cli import demo, detectors, doctor, scan, taxonomy
+from spantriage.cli import demo, detectors, doctor, query, scan, taxonomy
 
 app = typer.Typer(
     name="spantriage",
@@ -15,6 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("scan")(scan.scan)
+app.command("query")(query.query)
 app.command("demo")(demo.demo)
 app.add_typer(detectors.app, name="detectors")
 app.command("taxonomy")(taxonomy.taxonomy)
