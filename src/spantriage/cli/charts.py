@@ -42,9 +42,9 @@ def draw(answer: pa.Table, known: Named | None) -> RenderableType:
         table.add_column(title, overflow="fold")
     for name in names:
         unit = units.get(name, "-")
-        number = any(isinstance(row[name], (int, float, Decimal)) and not isinstance(row[name], bool) for row in rows)
-        title = inert(name if unit in ("-", "UTC") or name.endswith(SAID) else f"{name} ({unit})", 60)
-        table.add_column(title, justify="right" if number else "left", overflow="fold")
+        counted = any(isinstance(row[name], (int, float, Decimal)) and not isinstance(row[name], bool) for row in rows)
+        head = inert(name if unit in ("-", "UTC") or name.endswith(SAID) else f"{name} ({unit})", 60)
+        table.add_column(head, justify="right" if counted else "left", overflow="fold")
     if known is not None and known.show == "gantt":
         table.add_column("", no_wrap=True)
     for number, row in enumerate(rows):
@@ -53,8 +53,8 @@ def draw(answer: pa.Table, known: Named | None) -> RenderableType:
         table.add_row(*(chart + cells if known is not None and known.show == "tree" else cells + chart))
     told = f"{answer.num_rows:,} rows" if answer.num_rows != 1 else "1 row"
     told += f", {ROWS:,} of them shown" if answer.num_rows > ROWS else ""
-    head = [Text(known.title, style="bold")] if known is not None else []
-    return Group(*head, table, Text(told, style="dim"))
+    above = [Text(known.title, style="bold")] if known is not None else []
+    return Group(*above, table, Text(told, style="dim"))
 
 
 def _cell(value: Any, unit: str) -> Text:

@@ -15,11 +15,12 @@ from sqlglot import exp
 
 from spantriage.errors import QueryError
 from spantriage.queries.parsing import parse
-from spantriage.queries.relations import FINDING_COLUMNS, FINDINGS, fill, findings_table, quote, records_view, stored
+from spantriage.queries.relations import FINDING_COLUMNS, FINDINGS, fill, findings_table, records_view, stored
 from spantriage.queries.rendering import Lookup, Target, render
 from spantriage.queries.steps import STEPS
 from spantriage.store.columns import PROMOTED, RECORDS, is_content
 from spantriage.store.layout import Snapshot, look
+from spantriage.store.parquet import quoted
 
 if TYPE_CHECKING:
     from spantriage.finding import Finding
@@ -30,6 +31,7 @@ TRIES: Final = 5  # times that a question is asked again because files went away
 _LOCKS: Final = (
     "set autoinstall_known_extensions = false",
     "set autoload_known_extensions = false",
+    "set python_enable_replacements = false",
     "set enable_external_access = false",
     "set lock_configuration = true",
 )
@@ -69,7 +71,7 @@ class Duck:
             con.execute(records_view(stored(snapshot)))
             self._promoted = snapshot.promoted
             paths = [*map(str, snapshot.parquet), *map(str, snapshot.segments)]
-            con.execute("set allowed_paths = [" + ", ".join(map(quote, paths)) + "]")
+            con.execute("set allowed_paths = [" + ", ".join(map(quoted, paths)) + "]")
             self._snapshot = snapshot
         else:
             fill(con, self._records)
@@ -151,7 +153,7 @@ def _look_up(asked: Lookup, promoted: frozenset[str]) -> exp.Expr:
             return found
     home = exp.column("content" if is_content(asked.key) else "attributes", table=asked.alias)
     if asked.how == "has":
-        return exp.paren(exp.func("json_exists", home, _path(asked.key)))
+        return exp.func("coalesce", exp.func("json_exists", home, _path(asked.key)), exp.false())
     kind = exp.JSONExtractScalar if asked.how == "text" else exp.JSONExtract
     answer = exp.paren(kind(this=home, expression=_path(asked.key), only_json_types=True))
     return answer if asked.cast is None else exp.cast(answer, asked.cast)

@@ -11,7 +11,7 @@ from spantriage.files import Skip, walk
 from spantriage.sources import open_source
 from spantriage.sources.spans import RecordedSpan
 from spantriage.store.lines import as_table
-from spantriage.store.recorded_rows import RecordedRows
+from spantriage.store.spans import rows_of_spans
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,8 +26,7 @@ def read_files(paths: Iterable[str | Path], skips: list[Skip], kind: str = "auto
 
 def table_of(spans: Iterable[Any]) -> pa.Table:
     """Recorded or ended spans as rows; of two with one id the first."""
-    rows = RecordedRows(content=True, redacts=False)
-    return as_table(row for span in spans for row in rows.of(span))
+    return as_table(rows_of_spans(spans))
 
 
 def spans_in(paths: Iterable[str | Path], skips: list[Skip], kind: str = "auto") -> Iterator[RecordedSpan]:

@@ -10,25 +10,21 @@ import pyarrow as pa
 
 from spantriage.store.columns import COLUMNS, PROMOTED, RECORDS
 from spantriage.store.layout import Snapshot
+from spantriage.store.packing import segments_relation
+from spantriage.store.parquet import STORED, quoted
 
 if TYPE_CHECKING:
     import duckdb
 
     from spantriage.finding import Finding
 
-__all__ = ["FINDINGS", "FINDING_COLUMNS", "fill", "findings_table", "quote", "records_view", "stored"]
+__all__ = ["FINDINGS", "FINDING_COLUMNS", "fill", "findings_table", "records_view", "stored"]
 
-OBJECT_BYTES: Final = 64 << 20  # the longest line of a segment that is read
 _COMPUTED: Final = {
     "created_at": "end_timestamp",
     "day": "start_timestamp::date",
     "project_id": "'local'",
     "otel_scope_attributes": "null::json",
-}
-_SPOOLED: Final = {
-    **{("start_us" if n == "start_timestamp" else "end_us" if n == "end_timestamp" else n): k for n, k in COLUMNS.items()},
-    "start_us": "BIGINT",
-    "end_us": "BIGINT",
 }
 
 
@@ -50,34 +46,21 @@ def records_view(source: str) -> str:
 
 def stored(snapshot: Snapshot) -> str:
     """The rows of Parquet files and of segments, as one relation of physical columns."""
-    names = [name for name in COLUMNS if name != "odd"]
     parts = []
     if snapshot.parquet:
         parts.append(
-            f"select {', '.join(names)} from read_parquet({_list(snapshot.parquet)}, union_by_name = true, hive_partitioning = false)"
+            f"select {', '.join(STORED)} from read_parquet({_list(snapshot.parquet)}, union_by_name = true, hive_partitioning = false)"
         )
     if snapshot.segments:
-        columns = "{" + ", ".join(f"{name}: '{kind}'" for name, kind in _SPOOLED.items()) + "}"
-        times = {"start_timestamp": "make_timestamptz(start_us)", "end_timestamp": "make_timestamptz(end_us)"}
-        cells = ", ".join(f"{times[name]} as {name}" if name in times else name for name in names)
-        # A torn or foreign line becomes a row of nulls; each of ours has an end.
-        parts.append(
-            f"select {cells} from read_json({_list(snapshot.segments)}, format = 'newline_delimited', columns = {columns}, "
-            f"ignore_errors = true, maximum_object_size = {OBJECT_BYTES}) where end_us is not null"
-        )
+        parts.append(segments_relation(snapshot.segments))
     if not parts:
-        empty = ", ".join(f"null::{COLUMNS[name]} as {name}" for name in names)
+        empty = ", ".join(f"null::{COLUMNS[name]} as {name}" for name in STORED)
         parts.append(f"select {empty} where false")
     return "(" + " union all ".join(parts) + ")"
 
 
 def _list(paths: Iterable[Path]) -> str:
-    return "[" + ", ".join(quote(str(path)) for path in paths) + "]"
-
-
-def quote(text: str) -> str:
-    """A text as SQL says it."""
-    return "'" + text.replace("'", "''") + "'"
+    return "[" + ", ".join(quoted(str(path)) for path in paths) + "]"
 
 
 FINDING_COLUMNS: Final = {

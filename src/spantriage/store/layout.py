@@ -1,9 +1,9 @@
 """Where things are in a store, and which files a question must read to see every row once.
 
-A writer makes a new segment in `spool/` and never renames one. Compaction writes a Parquet file whose footer names the
-segments that are in it, and deletes those a while later. So a reader looks at the Parquet files first, then at the
-segments that no footer names; a segment that is gone when it is opened has been compacted meanwhile, and the reader looks
-again.
+A writer makes a new segment in `spool/` and never renames one. Packing writes a Parquet file whose footer names the files
+that are in it, segments or smaller Parquet files, and deletes those a while later. So a reader lists the segments after the
+Parquet files, and leaves out what a footer names; a file that is gone when it is opened has been packed meanwhile, and the
+reader looks again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from spantriage.store.columns import LAYOUT_VERSION, PROMOTED
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-__all__ = ["HEADER", "META", "ODD", "Snapshot", "check", "create", "footer", "head_line", "is_store", "look"]
+__all__ = ["HEADER", "META", "ODD", "Snapshot", "check", "create", "distrusted", "footer", "head_line", "is_store", "look"]
 
 META: Final = "meta.json"
 HEADER: Final = "spantriage_segment"  # the key that a segment's first line has
@@ -87,11 +87,12 @@ def look(folder: Path) -> Snapshot:
             return look(folder)
         packed.update(about["segments"])
         promoted &= set(about["promoted"])
+    found.parquet = [path for path in found.parquet if path.stem not in packed]
     for path in names:
         if path.stem in packed:
             continue
         try:
-            promoted -= _not_promoted(path)
+            promoted -= distrusted(path)
         except FileNotFoundError:
             return look(folder)
         found.segments.append(path)
@@ -126,21 +127,21 @@ def _read_footer(path: Path) -> dict[str, Any]:
     return about
 
 
-def _not_promoted(segment: Path) -> set[str]:
+def distrusted(segment: Path) -> set[str]:
     """Promoted attributes that cannot be trusted in a segment: unknown to its writer, or of another type somewhere."""
     data = segment.read_bytes()
     head = data[: data.find(b"\n") + 1]
     try:
-        distrusted = set(PROMOTED) - set(orjson.loads(head)["promoted"])
+        found = set(PROMOTED) - set(orjson.loads(head)["promoted"])
     except (ValueError, KeyError, TypeError):
         return set(PROMOTED) if data else set()  # no head: not ours, or torn at its first line
     at = data.find(ODD)
     while at >= 0:
         end = data.find(b"]", at)
         with contextlib.suppress(ValueError):
-            distrusted.update(orjson.loads(data[at + len(ODD) - 1 : end + 1]))
+            found.update(key for key in orjson.loads(data[at + len(ODD) - 1 : end + 1]) if isinstance(key, str))
         at = data.find(ODD, at + 1)
-    return distrusted
+    return found
 
 
 def head_line() -> bytes:
