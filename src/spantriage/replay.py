@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -54,12 +54,15 @@ class Replay:
     traces_cut` (judged early, and then there came more).
     """
 
-    def __init__(self, engine: Engine, *, assume_failed: bool = False, held_bytes: int = HELD_BYTES) -> None:
+    def __init__(
+        self, engine: Engine, *, assume_failed: bool = False, held_bytes: int = HELD_BYTES, watch: Callable[[Piece], object] | None = None
+    ) -> None:
         self.engine = engine
         self.counts: Counter[str] = Counter()
         self.skips: list[Skip] = []  # the first thousand; `counts` has their number
         self._assume_failed = assume_failed
         self._held_bytes = held_bytes
+        self._watch = watch  # sees every piece before we do
         self._held = 0
         self._traces: OrderedDict[int, Trace] = OrderedDict()  # touched longest ago first
         self._gone: OrderedDict[int, None] = OrderedDict()  # judged early
@@ -89,6 +92,8 @@ class Replay:
 
     def add(self, piece: Piece, path: str) -> None:
         """Take in one piece."""
+        if self._watch is not None:
+            self._watch(piece)
         if isinstance(piece, RecordedSpan):
             self.counts["spans"] += 1
             self._held += self._trace(piece.context.trace_id, path).add_span(piece)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import orjson
 import typer
@@ -24,6 +24,9 @@ from spantriage.engine import Engine
 from spantriage.errors import SinkError
 from spantriage.replay import Judged, Replay
 from spantriage.sinks.jsonl import JsonlSink
+
+if TYPE_CHECKING:
+    from spantriage.store.importing import Importer
 
 __all__ = ["scan", "summarise"]
 
@@ -59,6 +62,7 @@ def scan(
     kind: Annotated[str, typer.Option("--from", help="The format of the input; auto looks at each file.")] = "auto",
     form: Annotated[Format, typer.Option("--format", help="table for people, json for programs: one object a run.")] = Format.table,
     fail_on: Annotated[Severity | None, typer.Option("--fail-on", help="Exit 1 when a finding is at least this severe.")] = None,
+    store: Annotated[str | None, typer.Option("--store", help="Keep spans and findings here for questions: FOLDER[?content=yes].")] = None,
     assume: Annotated[Assume | None, typer.Option("--assume", help="The runs are known to have failed: always name a root cause.")] = None,
 ) -> None:
     """Judge recorded runs.
@@ -66,22 +70,25 @@ def scan(
     Example: spantriage scan traces/ --out findings.jsonl --fail-on error
     """
     engine = Engine(configure_detectors(load_settings(), all_detectors()))
-    replay = Replay(engine, assume_failed=assume is Assume.failed)
-    sink = None if out is None else _open(out)
+    kept = None if store is None else _keep(store)
+    replay = Replay(engine, assume_failed=assume is Assume.failed, watch=None if kept is None else kept[0].add)
+    sinks = [sink for sink in (None if out is None else _open(out), kept and kept[1]) if sink is not None]
     gc.set_threshold(100_000, 50, 1_000)  # much is made and kept here; the defaults would look through it all the time
     worst = -1
     shown: list[Judged] = []
     with _progress(replay):
         for judged in replay.scan(paths, kind):
             worst = max([worst, *(RANK[finding.severity] for finding in judged.findings)])
-            if sink is not None and judged.findings:
+            for sink in sinks if judged.findings else ():
                 sink.write(judged.findings)
             if form is Format.json:
                 sys.stdout.write(orjson.dumps(summarise(judged)).decode() + "\n")
             else:
                 shown.append(judged)
-    if sink is not None:
+    for sink in sinks:
         sink.close(5.0)
+    if kept is not None:
+        kept[0].close()
     if form is Format.table:
         _print(shown, replay, out)
     _tell_skips(replay)
@@ -125,6 +132,15 @@ def _open(path: Path) -> JsonlSink:
         raise SinkError(f"{path} is not a file")
     path.unlink(missing_ok=True)
     return JsonlSink(path)
+
+
+def _keep(said: str) -> tuple[Importer, JsonlSink]:
+    """A store for spans and for what is found in them."""
+    from spantriage.store.importing import Importer
+    from spantriage.store.target import read_target
+
+    importer = Importer(read_target(said))
+    return importer, JsonlSink(importer.folder / "findings" / "scanned.jsonl", max_bytes=1 << 40)
 
 
 class Counts(ProgressColumn):

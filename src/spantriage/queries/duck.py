@@ -15,12 +15,13 @@ from sqlglot import exp
 
 from spantriage.errors import QueryError
 from spantriage.queries.parsing import parse
-from spantriage.queries.relations import FINDING_COLUMNS, FINDINGS, fill, findings_table, records_view, stored
+from spantriage.queries.relations import FINDING_COLUMNS, FINDINGS, fill, findings_table, records_view
 from spantriage.queries.rendering import Lookup, Target, render
 from spantriage.queries.steps import STEPS
 from spantriage.store.columns import PROMOTED, RECORDS, is_content
 from spantriage.store.layout import Snapshot, look
 from spantriage.store.parquet import quoted
+from spantriage.store.relation import stored
 
 if TYPE_CHECKING:
     from spantriage.finding import Finding

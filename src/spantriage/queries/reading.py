@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from spantriage.errors import NotARun, SourceError
 from spantriage.files import Skip, walk
+from spantriage.model import Step
 from spantriage.sources import open_source
 from spantriage.sources.spans import RecordedSpan
 from spantriage.store.lines import as_table
@@ -29,8 +30,8 @@ def table_of(spans: Iterable[Any]) -> pa.Table:
     return as_table(rows_of_spans(spans))
 
 
-def spans_in(paths: Iterable[str | Path], skips: list[Skip], kind: str = "auto") -> Iterator[RecordedSpan]:
-    """The spans of files and folders, in the order they are there."""
+def spans_in(paths: Iterable[str | Path], skips: list[Skip], kind: str = "auto") -> Iterator[RecordedSpan | Step]:
+    """The spans, or steps, of files and folders, in the order they are there."""
     for path in paths:
         for found in walk(path):
             if isinstance(found, Skip):
@@ -38,7 +39,7 @@ def spans_in(paths: Iterable[str | Path], skips: list[Skip], kind: str = "auto")
                 continue
             try:
                 for piece in open_source(found, kind):
-                    if isinstance(piece, RecordedSpan):
+                    if isinstance(piece, (RecordedSpan, Step)):
                         yield piece
                     elif isinstance(piece, Skip):
                         skips.append(piece)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from spantriage.store.columns import COLUMNS, PROMOTED, RECORDS
-from spantriage.store.layout import Snapshot
-from spantriage.store.packing import segments_relation
-from spantriage.store.parquet import STORED, quoted
 
 if TYPE_CHECKING:
     import duckdb
 
     from spantriage.finding import Finding
 
-__all__ = ["FINDINGS", "FINDING_COLUMNS", "fill", "findings_table", "records_view", "stored"]
+__all__ = ["FINDINGS", "FINDING_COLUMNS", "fill", "findings_table", "records_view"]
 
 _COMPUTED: Final = {
     "created_at": "end_timestamp",
@@ -42,25 +38,6 @@ def records_view(source: str) -> str:
     named = [f"{_COMPUTED[c.name]} as {c.name}" if c.name in _COMPUTED else c.name for c in RECORDS]
     hidden = ["content", *(p.column for p in PROMOTED.values())]
     return f"create view records as select {', '.join((*named, *hidden))} from {source}"
-
-
-def stored(snapshot: Snapshot) -> str:
-    """The rows of Parquet files and of segments, as one relation of physical columns."""
-    parts = []
-    if snapshot.parquet:
-        parts.append(
-            f"select {', '.join(STORED)} from read_parquet({_list(snapshot.parquet)}, union_by_name = true, hive_partitioning = false)"
-        )
-    if snapshot.segments:
-        parts.append(segments_relation(snapshot.segments))
-    if not parts:
-        empty = ", ".join(f"null::{COLUMNS[name]} as {name}" for name in STORED)
-        parts.append(f"select {empty} where false")
-    return "(" + " union all ".join(parts) + ")"
-
-
-def _list(paths: Iterable[Path]) -> str:
-    return "[" + ", ".join(quoted(str(path)) for path in paths) + "]"
 
 
 FINDING_COLUMNS: Final = {

@@ -17,22 +17,17 @@ import orjson
 
 from spantriage.errors import StoreError
 from spantriage.store import spool
-from spantriage.store.columns import COLUMNS, PROMOTED
+from spantriage.store.columns import PROMOTED
 from spantriage.store.layout import META, distrusted, footer, look
-from spantriage.store.parquet import STORED, connect, quoted, write
+from spantriage.store.parquet import connect, write
+from spantriage.store.relation import listed, segments_relation
 
-__all__ = ["OBJECT_BYTES", "SPOOLED", "Packed", "keep_days", "pack", "segments_relation"]
+__all__ = ["Packed", "keep_days", "pack"]
 
 GRACE_S: Final = 60.0  # how long what has been packed stays where it was, for readers that have listed it already
 GROUP_BYTES: Final = 128 << 20  # of segments in one file
 SMALL_BYTES: Final = 8 << 20  # a Parquet file that is worth merging ...
 SMALL_FILES: Final = 8  # ... once there are so many of one day
-OBJECT_BYTES: Final = 64 << 20  # the longest line of a segment that is read
-SPOOLED: Final = {
-    **{("start_us" if n == "start_timestamp" else "end_us" if n == "end_timestamp" else n): kind for n, kind in COLUMNS.items()},
-    "start_us": "BIGINT",
-    "end_us": "BIGINT",
-}
 
 
 @dataclass(slots=True)
@@ -75,18 +70,6 @@ def pack(folder: Path, *, grace_s: float = GRACE_S, budget_s: float = float("inf
     return done
 
 
-def segments_relation(paths: list[Path], columns: tuple[str, ...] = STORED) -> str:
-    """A SELECT of the rows of segments. A torn or foreign line would be a row of nulls; each of ours has an end."""
-    spoken = "{" + ", ".join(f"{name}: '{kind}'" for name, kind in SPOOLED.items()) + "}"
-    times = {"start_timestamp": "make_timestamptz(start_us)", "end_timestamp": "make_timestamptz(end_us)"}
-    cells = ", ".join(f"{times[name]} as {name}" if name in times else name for name in columns)
-    files = "[" + ", ".join(quoted(str(path)) for path in paths) + "]"
-    return (
-        f"select {cells} from read_json({files}, format = 'newline_delimited', columns = {spoken}, "
-        f"ignore_errors = true, maximum_object_size = {OBJECT_BYTES}) where end_us is not null"
-    )
-
-
 def _groups(segments: list[Path], *, all_segments: bool) -> Iterator[list[Path]]:
     """Closed segments of one day, up to a size."""
     group: list[Path] = []
@@ -126,8 +109,7 @@ def _merge(con: Any, folder: Path, day: Path) -> int:
         about = footer(path)
         promoted &= set(about["promoted"])
         names += [path.stem, *(name for name in about["segments"] if (folder / "spool" / f"{name}.jsonl").exists())]
-    files = "[" + ", ".join(quoted(str(path)) for path in small) + "]"
-    relation = f"read_parquet({files}, union_by_name = true, hive_partitioning = false)"
+    relation = f"read_parquet({listed(small)}, union_by_name = true, hive_partitioning = false)"
     write(con, relation, day / f"{_name(names)}.parquet", segments=names, promoted=sorted(promoted))
     return len(small)
 
