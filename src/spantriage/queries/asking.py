@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "On", "is_sql", "open_engine", "query", "titled"]
 
+LOG: Final = logging.getLogger("spantriage")
 DEFAULT_STORE: Final = ".spantriage/store"
 On = str | Path | Sequence[str | Path] | Iterable[Any]
 
@@ -59,8 +62,10 @@ def is_sql(question: str) -> bool:
 
 def open_engine(on: On = DEFAULT_STORE, *, skips: list[Skip] | None = None) -> Engine:
     """The engine for what is asked about. Pieces of files that could not be read go into `skips`."""
-    if isinstance(on, str) and on.partition(":")[0] in ("logfire", "clickhouse"):
+    if isinstance(on, str) and is_remote(on):
         return _open_remote(on)
+    if isinstance(on, Sequence) and len(on) > 1 and isinstance(on[0], str) and is_remote(on[0]):
+        return _open_or_fall_back(on[0], on[1:], skips)
     try:
         from spantriage.queries.duck import Duck
     except ImportError:
@@ -103,11 +108,27 @@ def judged_findings(paths: Iterable[Path]) -> list[Finding]:
     return [finding for judged in replay.scan(paths) for finding in judged.findings]
 
 
+def is_remote(on: str) -> bool:
+    """Whether this names a server: `logfire?days=90`, `clickhouse:http://...`."""
+    return re.match(r"(logfire|clickhouse)([:?]|$)", on) is not None
+
+
+def _open_or_fall_back(on: str, others: Sequence[str | Path], skips: list[Skip] | None) -> Engine:
+    """The server, or without a token for it what is on this machine."""
+    from spantriage.queries.logfire import NoToken
+
+    try:
+        return _open_remote(on)
+    except NoToken as error:
+        LOG.warning("%s; asking %s instead", str(error).partition(":")[0], ", ".join(map(str, others)))
+        return open_engine(others, skips=skips)
+
+
 def _open_remote(on: str) -> Engine:
     if on.startswith("logfire"):
         from spantriage.queries.logfire import Logfire
 
-        return Logfire(on.partition(":")[2] or None)
+        return Logfire(on.partition("?")[2])
     from spantriage.queries.clickhouse import ClickHouse
 
     return ClickHouse(on)

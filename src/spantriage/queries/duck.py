@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from spantriage.errors import QueryError
-from spantriage.queries.parsing import parse
+from spantriage.queries.parsing import parse, wanted
 from spantriage.queries.relations import FINDING_COLUMNS, FINDINGS, fill, findings_table, records_view
 from spantriage.queries.rendering import Lookup, Target, render
 from spantriage.queries.steps import STEPS
@@ -94,14 +94,11 @@ class Duck:
         if not self._asked and any(table.name == "findings" for table in tree.find_all(exp.Table)):
             self._fill_findings()
         given = dict(parameters or {})
-        wanted = {str(node.name) for node in tree.find_all(exp.Placeholder)}
-        missing = wanted - given.keys()
-        if missing:
-            raise QueryError(f"parameter {min(missing)!r} has no value")
+        names = wanted(tree, given)
         for attempt in range(TRIES):
             said = render(sql, _target(self._promoted))
             try:
-                return _plain(self._con.sql(said, params={name: given[name] for name in wanted}).to_arrow_table())
+                return _plain(self._con.sql(said, params={name: given[name] for name in names}).to_arrow_table())
             except (duckdb.IOException, duckdb.PermissionException) as error:
                 if attempt == TRIES - 1 or not isinstance(self._records, Path):
                     raise QueryError(_first_line(error)) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -16,7 +16,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from spantriage.errors import QueryError
 
-__all__ = ["TABLES", "parse", "statements", "tokens"]
+__all__ = ["TABLES", "parse", "statements", "tokens", "wanted"]
 
 TABLES: Final = ("records", "findings")
 _TABLE_FUNCTIONS: Final = (exp.Unnest, exp.ExplodingGenerateSeries, exp.GenerateSeries)
@@ -72,6 +72,15 @@ def _ctes_above(node: exp.Expr) -> Iterator[exp.Expr]:
         if isinstance(above, exp.Query):
             yield from above.ctes
         above = above.parent
+
+
+def wanted(tree: exp.Expr, given: Mapping[str, object]) -> list[str]:
+    """The names of the parameters in a statement. Raises QueryError for one that has no value."""
+    names = sorted({str(node.name) for node in tree.find_all(exp.Placeholder)})
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise QueryError(f"parameter {missing[0]!r} has no value")
+    return names
 
 
 def statements(text: str) -> list[str]:

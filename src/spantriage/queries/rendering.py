@@ -55,6 +55,7 @@ class Target:
     look_up: Callable[[Lookup], exp.Expr]
     whole: Callable[[str], exp.Expr]  # all attributes of a row of the table with this alias
     finish: Callable[[exp.Expr], exp.Expr] = field(default=lambda tree: tree)
+    spreads: bool = True  # whether * has to be said column by column, for there are hidden ones
     types: tuple[tuple[str, str], ...] = ()  # bare type → what it is called
 
 
@@ -99,7 +100,7 @@ class _Pass:
             handed = not is_root and len(scope.sources) == 1 and isinstance(select.parent, (exp.CTE, exp.Subquery))
             if handed and any(_is_star(each) for each in select.expressions):
                 self.passed[id(select)] = [each.alias_or_name for each in select.expressions if not _is_star(each)]
-            else:
+            elif self.target.spreads:
                 self._spread_stars(select, sources)
         named = set(select.named_selects)
         for column in [node for node in scope.walk() if isinstance(node, exp.Column)]:

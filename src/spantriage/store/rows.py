@@ -7,14 +7,14 @@ A row is a dict of physical columns (`columns.py`); what is missing is left out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Any, Final, NamedTuple, Protocol
 
 from spantriage.redact import HIDDEN, is_secret_name
 from spantriage.store.columns import PROMOTED, Promoted, is_content
 from spantriage.store.secrets import betrays, redacted, texts_in
 
-__all__ = ["Row", "SpanFacts", "resource_row", "rows_of"]
+__all__ = ["MOVED", "Row", "SpanFacts", "resource_row", "rows_of"]
 
 Row = dict[str, Any]
 PLACES_CAP: Final = 4_096  # attribute names whose place is remembered
@@ -34,7 +34,7 @@ _COPIED: Final = {
 }  # fmt: skip
 _STATUS: Final = frozenset({"http.response.status_code", "http.status_code"})
 # ... and those that leave the attributes.
-_MOVED: Final = frozenset({"logfire.msg", "logfire.tags", "logfire.level_num", "logfire.json_schema", "logfire.null_args"})
+MOVED: Final = frozenset({"logfire.msg", "logfire.tags", "logfire.level_num", "logfire.json_schema", "logfire.null_args"})
 _EXCEPTION: Final = ("exception.type", "exception.message", "exception.stacktrace")
 _PLAIN, _CONTENT, _ASIDE, _SECRET = range(4)
 
@@ -70,7 +70,7 @@ class _Places(dict[str, "int | Promoted"]):
         place: int | Promoted
         if key in PROMOTED:
             place = PROMOTED[key]
-        elif key in _MOVED or key in _COPIED or key in _STATUS:
+        elif key in MOVED or key in _COPIED or key in _STATUS:
             place = _ASIDE
         elif is_secret_name(key):
             place = _SECRET
@@ -211,7 +211,7 @@ def _put_aside(row: Row, slim: Row, key: str, value: Any) -> None:
         row["tags"] = [each for each in value if type(each) is str]
     elif key == "logfire.json_schema" and kind is str:
         row["attributes_json_schema"] = value
-    elif key not in _MOVED:
+    elif key not in MOVED:
         slim[key] = value
         if key in _STATUS and kind is int and 0 <= value < 1_000:
             row["http_response_status_code"] = value
@@ -240,7 +240,7 @@ def _place_events(row: Row, events: Sequence[Any], said_texts: list[str], conten
 
 def _event_row(row: Row, name: str, at: int, attributes: Row, number: int) -> Row:
     """An event as a row of its own, below its span; its id is made of the span's, so that it is always the same."""
-    made = blake2b(f"{row['trace_id']}{row['span_id']}{number}".encode(), digest_size=8).hexdigest()
+    made = sha256(f"{row['trace_id']}{row['span_id']}{number}".encode()).hexdigest()[:16]
     kept = ("service_name", "service_version", "service_namespace", "service_instance_id", "process_pid", "deployment_environment",
             "telemetry_sdk_language", "telemetry_sdk_name", "telemetry_sdk_version", "otel_resource_attributes", "otel_scope_name",
             "otel_scope_version", "trace_id")  # fmt: skip
