@@ -14,22 +14,25 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from spantriage.cli.answers import to_csv, to_json, to_parquet
 from spantriage.cli.charts import draw
 from spantriage.cli.show import console, inert
 from spantriage.errors import QueryError
 from spantriage.files import Skip
+from spantriage.queries.answers import to_csv, to_json, to_parquet
 from spantriage.queries.asking import DEFAULT_STORE, Engine, open_engine
 from spantriage.queries.catalogue import Named, all_queries, named
 from spantriage.queries.parsing import statements
+from spantriage.queries.tools import Tools
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["query"]
+__all__ = ["WHERE", "query"]
 
 PULSE_S: Final = 0.5  # how often `--follow` looks
 SKIPS_SHOWN: Final = 20
+WHERE: Final = f"Store, files or folders, logfire, clickhouse[:URL]. [{DEFAULT_STORE}]"
+NAME: Final = "A named question; 'list' names them, 'schema' the columns, 'link' tells where to look at a run."
 
 
 class Form(StrEnum):
@@ -45,11 +48,12 @@ Question = tuple[str, dict[str, Any], Named | None]
 
 
 def query(
-    name: Annotated[str | None, typer.Argument(help="A named question; 'list' names them all.", show_default=False)] = None,
-    sql: Annotated[str | None, typer.Option("--sql", help="SELECT over records and findings; - reads it from stdin.")] = None,
-    on: Annotated[
-        list[str] | None, typer.Option("--on", help=f"Store, files or folders, logfire, clickhouse[:URL]. [{DEFAULT_STORE}]")
+    name: Annotated[
+        str | None,
+        typer.Argument(help=NAME, show_default=False),
     ] = None,
+    sql: Annotated[str | None, typer.Option("--sql", help="SELECT over records and findings; - reads it from stdin.")] = None,
+    on: Annotated[list[str] | None, typer.Option("--on", help=WHERE)] = None,
     trace_id: Annotated[str | None, typer.Option("--trace-id", help="The run: its trace id, the beginning of it, or latest.")] = None,
     given: Annotated[list[str] | None, typer.Option("--param", "-p", help="A parameter as name=value.")] = None,
     form: Annotated[Form, typer.Option("--format", help="table, json (an object a line), csv or parquet.")] = Form.table,
@@ -62,6 +66,12 @@ def query(
     """
     if name == "list" and sql is None:
         _list(form)
+        return
+    if name == "schema" and sql is None:
+        _schema()
+        return
+    if name == "link" and sql is None:
+        print(Tools(_place(on)).link(trace_id or ""))
         return
     if (name is None) == (sql is None):
         raise QueryError("give the name of a question, or --sql; 'spantriage query list' names them all")
@@ -187,6 +197,12 @@ def _list(form: Form) -> None:
         more = f" (instead of {', '.join(known.instead)})" if known.instead else ""
         table.add_row(known.name, inert(known.title + more), " ".join(words))
     console().print(table)
+
+
+def _schema() -> None:
+    import orjson
+
+    print(orjson.dumps(Tools(DEFAULT_STORE).schema(), option=orjson.OPT_INDENT_2).decode())
 
 
 def _tell(skips: list[Skip]) -> None:

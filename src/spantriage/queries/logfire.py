@@ -108,6 +108,14 @@ class Logfire:
             except Exception as error:
                 raise QueryError(f"Logfire: {_words(error)}") from None
 
+    def about(self) -> dict[str, str]:
+        """Whose data it is: `organization_name`, `project_name`, `base_url`. Raises QueryError."""
+        try:
+            found = self._client.info()
+        except Exception as error:
+            raise QueryError(f"Logfire: {_words(error)}") from None
+        return {**{name: str(value) for name, value in found.items()}, "base_url": str(self._client.base_url)}
+
     def refresh(self) -> None:
         """Every question is asked anew."""
 

@@ -12,6 +12,6 @@
 select span_name, exception_type, exception_message, exception_stacktrace, trace_id, span_id, start_timestamp
 from records
 where is_exception
-  and exception_stacktrace like '%' || :file || '"%'
+  and strpos(exception_stacktrace, :file || '"') > 0
 order by start_timestamp desc, span_id
 limit :limit
