@@ -54,7 +54,9 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_has_acknowledged(tmp_path
     assert not list((tmp_path / "spool").iterdir())
 
 
-@pytest.mark.parametrize("tail", [b'{"trace_id":"00', b"\0" * 4096, b"not JSON at all\n", b'{"end_us": "x"}\n', b"\xff\xfe\n\n\n[1,2"])
+@pytest.mark.parametrize(
+    "tail", [b'{"trace_id":"00', b"\0" * 4096, b"not JSON at all\n", b'{"end_timestamp": "x"}\n', b"\xff\xfe\n\n\n[1,2"]
+)
 def test_a_torn_tail_adds_no_row_and_hides_none(tmp_path: Path, tail: bytes) -> None:
     first = write(tmp_path, range(100))
     assert first.path is not None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["as_table", "json_text", "line"]
 
-_JSON: Final = tuple(name for name, kind in COLUMNS.items() if kind == "JSON" and name != "attributes_json_schema")
+_JSON: Final = frozenset(name for name, kind in COLUMNS.items() if kind == "JSON")
 
 
 def line(row: Row) -> bytes:
@@ -39,32 +39,33 @@ def json_text(value: object) -> str:
 
 
 def as_table(rows: Iterable[Row]) -> pa.Table:
-    """Rows as an Arrow table of the physical columns; `start_us` and `end_us` become timestamps, values of JSON columns text."""
+    """Rows as an Arrow table of the physical columns; values of JSON columns become text."""
     import pyarrow as pa
 
     cells: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-    adders = {name: column.append for name, column in cells.items()}
-    del adders["start_timestamp"], adders["end_timestamp"]
-    starts, ends = cells["start_timestamp"].append, cells["end_timestamp"].append
     texts: dict[int, tuple[object, str]] = {}  # of resources, which many rows share
-    for row in rows:
-        get = row.get
-        for name in _JSON:
-            value = get(name)
-            if value is not None and type(value) is not str:
-                if name == "otel_resource_attributes":
-                    known = texts.get(id(value))
-                    if known is None:
-                        texts[id(value)] = known = (value, json_text(value))
-                    row[name] = known[1]
-                else:
-                    row[name] = json_text(value)
-        for name, add in adders.items():
-            add(get(name))
-        starts(get("start_us"))
-        ends(get("end_us"))
+    number = 0
+    for number, row in enumerate(rows, 1):
+        for name, value in row.items():
+            if value is None:
+                continue
+            if name in _JSON and type(value) is not str:
+                value = json_text(value) if name != "otel_resource_attributes" else _shared_text(value, texts)
+            column = cells[name]
+            if len(column) < number - 1:
+                column.extend([None] * (number - 1 - len(column)))
+            column.append(value)
+    for column in cells.values():
+        column.extend([None] * (number - len(column)))
     types = _arrow_types()
     return pa.table([_array(cells[name], kind) for name, kind in types.items()], names=list(types))
+
+
+def _shared_text(value: object, known: dict[int, tuple[object, str]]) -> str:
+    found = known.get(id(value))
+    if found is None:
+        found = known[id(value)] = value, json_text(value)
+    return found[1]
 
 
 def _array(cells: list[Any], kind: pa.DataType) -> pa.Array:

@@ -28,13 +28,13 @@ def connect() -> duckdb.DuckDBPyConnection:
         import duckdb
     except ImportError:
         raise MissingExtra("packing a store", "cli") from None
-    con = duckdb.connect(config={"memory_limit": MEMORY, "preserve_insertion_order": "false"})
+    con = duckdb.connect(config={"memory_limit": MEMORY})
     con.execute("set TimeZone = 'UTC'")
     return con
 
 
 def write(con: duckdb.DuckDBPyConnection, relation: str, path: Path, *, segments: list[str], promoted: list[str]) -> int:
-    """Write a relation of physical columns, sorted by time, and say what is in it. Returns the number of rows.
+    """Write a relation of physical columns as it is ordered, and say what is in it. Returns the number of rows.
 
     The file is there whole or not at all, whenever the process dies.
     """
@@ -43,7 +43,7 @@ def write(con: duckdb.DuckDBPyConnection, relation: str, path: Path, *, segments
     about = orjson.dumps({"layout": LAYOUT_VERSION, "segments": segments, "promoted": promoted}).decode()
     try:
         counted = con.execute(
-            f"copy (select {', '.join(STORED)} from {relation} order by start_timestamp, trace_id, span_id) to {quoted(str(temporary))} "
+            f"copy (select {', '.join(STORED)} from {relation}) to {quoted(str(temporary))} "
             f"(format parquet, compression zstd, row_group_size {ROW_GROUP}, kv_metadata {{{FOOTER.decode()}: {quoted(about)}}})"
         ).fetchall()
         _sync(temporary)

@@ -12,12 +12,8 @@ from spantriage.store.parquet import STORED, quoted
 
 __all__ = ["listed", "segments_relation", "stored"]
 
-OBJECT_BYTES: Final = 64 << 20  # the longest line of a segment that is read
-SPOOLED: Final = {
-    **{("start_us" if n == "start_timestamp" else "end_us" if n == "end_timestamp" else n): kind for n, kind in COLUMNS.items()},
-    "start_us": "BIGINT",
-    "end_us": "BIGINT",
-}
+OBJECT_BYTES: Final = 8 << 20  # the longest line of a segment that is read
+SPOOLED: Final = {**COLUMNS, "start_timestamp": "BIGINT", "end_timestamp": "BIGINT"}  # microseconds
 
 
 def stored(snapshot: Snapshot) -> str:
@@ -38,11 +34,11 @@ def stored(snapshot: Snapshot) -> str:
 def segments_relation(paths: list[Path], columns: tuple[str, ...] = STORED) -> str:
     """A SELECT of the rows of segments. A torn or foreign line would be a row of nulls; each of ours has an end."""
     spoken = "{" + ", ".join(f"{name}: '{kind}'" for name, kind in SPOOLED.items()) + "}"
-    times = {"start_timestamp": "make_timestamptz(start_us)", "end_timestamp": "make_timestamptz(end_us)"}
+    times = {name: f"make_timestamptz({name})" for name in ("start_timestamp", "end_timestamp")}
     cells = ", ".join(f"{times[name]} as {name}" if name in times else name for name in columns)
     return (
         f"select {cells} from read_json({listed(paths)}, format = 'newline_delimited', columns = {spoken}, "
-        f"ignore_errors = true, maximum_object_size = {OBJECT_BYTES}) where end_us is not null"
+        f"ignore_errors = true, maximum_object_size = {OBJECT_BYTES}) where end_timestamp is not null"
     )
 
 

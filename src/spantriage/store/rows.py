@@ -1,7 +1,7 @@
 """A span as rows of `records`: itself, and each of its events that is no exception.
 
 A row is a dict of physical columns (`columns.py`); what is missing is left out. Times are microseconds since the epoch in
-`start_us` and `end_us`; `attributes`, `content`, `otel_events` and `otel_links` are still values, not text.
+`start_timestamp` and `end_timestamp`; `attributes`, `content`, `otel_events` and `otel_links` are still values, not text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple, Protocol
 
 from spantriage.redact import HIDDEN, is_secret_name
-from spantriage.store.columns import PROMOTED, Promoted, is_content
+from spantriage.store.columns import PROMOTED, is_content
 from spantriage.store.secrets import betrays, redacted, texts_in
 
 __all__ = ["MOVED", "Row", "SpanFacts", "resource_row", "rows_of"]
@@ -36,7 +36,7 @@ _STATUS: Final = frozenset({"http.response.status_code", "http.status_code"})
 # ... and those that leave the attributes.
 MOVED: Final = frozenset({"logfire.msg", "logfire.tags", "logfire.level_num", "logfire.json_schema", "logfire.null_args"})
 _EXCEPTION: Final = ("exception.type", "exception.message", "exception.stacktrace")
-_PLAIN, _CONTENT, _ASIDE, _SECRET = range(4)
+_PLAIN, _CONTENT, _ASIDE, _SECRET, _PROMOTED = range(5)
 
 
 class SpanFacts(Protocol):
@@ -63,19 +63,24 @@ class Status(NamedTuple):
     text: str | None
 
 
-class _Places(dict[str, "int | Promoted"]):
+Place = tuple[int, str, type]  # where an attribute goes; for promoted ones also the column and the type of its values
+
+
+class _Places(dict[str, Place]):
     """Where an attribute of a name goes; worked out once for each name."""
 
-    def __missing__(self, key: str) -> int | Promoted:
-        place: int | Promoted
+    def __missing__(self, key: str) -> Place:
+        code, column = _PLAIN, ""
+        python: type = object
         if key in PROMOTED:
-            place = PROMOTED[key]
+            code, column, python = _PROMOTED, PROMOTED[key].column, PROMOTED[key].python
         elif key in MOVED or key in _COPIED or key in _STATUS:
-            place = _ASIDE
+            code = _ASIDE
         elif is_secret_name(key):
-            place = _SECRET
-        else:
-            place = _CONTENT if is_content(key) else _PLAIN
+            code = _SECRET
+        elif is_content(key):
+            code = _CONTENT
+        place = code, column, python
         if len(self) < PLACES_CAP:
             self[key] = place
         return place
@@ -94,7 +99,7 @@ def resource_row(attributes: Mapping[str, object]) -> Row:
     pid = attributes.get("process.pid")
     if type(pid) is int and 0 <= pid < 1 << 31:
         row["process_pid"] = pid
-    shown = {key: HIDDEN if _PLACES[key] == _SECRET else value for key, value in attributes.items()}
+    shown = {key: HIDDEN if _PLACES[key][0] == _SECRET else value for key, value in attributes.items()}
     row["otel_resource_attributes"] = redacted(shown)
     return row
 
@@ -121,8 +126,8 @@ def rows_of(
         "span_id": f"{span_id:016x}",
         "span_name": span.name,
         "kind": "span",
-        "start_us": start // 1_000,
-        "end_us": end // 1_000,
+        "start_timestamp": start // 1_000,
+        "end_timestamp": end // 1_000,
         "duration": (end - start) / 1e9,
         "level": LEVELS[failed],
         "message": span.name,
@@ -164,36 +169,36 @@ def _place_attributes(row: Row, attributes: Mapping[str, Any], content: bool) ->
     """Put every attribute where it belongs; gives the texts among them."""
     slim: Row = {}
     said: Row = {}
-    said_texts: list[str] = []
+    texts: list[str] = []
     places = _PLACES
     for key, value in attributes.items():
-        place = places[key]
+        place, column, python = places[key]
         kind = type(value)
-        if place == _CONTENT:
+        if place == _PROMOTED:
+            slim[key] = value
+            if kind is python and (kind is str or _fits(value)):
+                row[column] = value
+            else:
+                row.setdefault("odd", []).append(key)
+        elif place == _PLAIN:
+            slim[key] = value
+        elif place == _CONTENT:
             if not content:
                 continue
             said[key] = value
-        elif place == _PLAIN:
-            slim[key] = value
         elif place == _ASIDE:
             _put_aside(row, slim, key, value)
-        elif place == _SECRET:
+        else:
             slim[key] = HIDDEN if kind is str else value
             continue
-        else:
-            slim[key] = value
-            if kind is place.python and _fits(value):  # type: ignore[union-attr]  # all the other places are numbers
-                row[place.column] = value  # type: ignore[union-attr]  # as above
-            else:
-                row.setdefault("odd", []).append(key)
         if kind is str:
-            said_texts.append(value)
+            texts.append(value)
         elif kind is tuple or kind is list or kind is dict:
-            said_texts += texts_in(value)
+            texts += texts_in(value)
     row["attributes"] = slim
     if said:
         row["content"] = said
-    return said_texts
+    return texts
 
 
 def _fits(value: object) -> bool:
@@ -225,7 +230,7 @@ def _place_events(row: Row, events: Sequence[Any], said_texts: list[str], conten
     for number, event in enumerate(events):
         kept = {key: value for key, value in (event.attributes or {}).items() if content or not is_content(key)}
         said_texts += texts_in(kept)
-        at = (event.timestamp or 0) // 1_000 or row["end_us"]
+        at = (event.timestamp or 0) // 1_000 or row["end_timestamp"]
         told.append({"event_name": event.name, "event_timestamp": at, "attributes": kept})
         if event.name != "exception":
             rows.append(_event_row(row, event.name, at, kept, number))
@@ -247,7 +252,7 @@ def _event_row(row: Row, name: str, at: int, attributes: Row, number: int) -> Ro
     return {
         **{column: row[column] for column in kept if column in row},
         "span_id": made, "parent_span_id": row["span_id"], "span_name": name, "message": name, "kind": "span_event", "level": 9,
-        "is_exception": False, "start_us": at, "end_us": at,
+        "is_exception": False, "start_timestamp": at, "end_timestamp": at,
         "attributes": {key: value for key, value in attributes.items() if not is_content(key)},
         "content": {key: value for key, value in attributes.items() if is_content(key)} or None,
     }  # fmt: skip
