@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from spantriage import __version__
-from spantriage.cli import demo, detectors, doctor, mcp, query, scan, taxonomy
+from spantriage.cli import demo, detectors, doctor, mcp, pack, query, scan, taxonomy
 
 app = typer.Typer(
     name="spantriage",
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 app.command("scan")(scan.scan)
 app.command("query")(query.query)
+app.command("pack")(pack.pack)
 app.command("mcp")(mcp.mcp)
 app.command("demo")(demo.demo)
 app.add_typer(detectors.app, name="detectors")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -16,19 +17,22 @@ from rich.table import Table
 
 from spantriage.cli.charts import draw
 from spantriage.cli.show import console, inert
-from spantriage.errors import QueryError
+from spantriage.errors import QueryError, SpantriageError
 from spantriage.files import Skip
 from spantriage.queries.answers import to_csv, to_json, to_parquet
 from spantriage.queries.asking import DEFAULT_STORE, Engine, open_engine
 from spantriage.queries.catalogue import Named, all_queries, named
 from spantriage.queries.parsing import statements
 from spantriage.queries.tools import Tools
+from spantriage.store.layout import is_store
+from spantriage.store.packing import pack
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["WHERE", "query"]
 
+PACK_S: Final = 1.0
 PULSE_S: Final = 0.5  # how often `--follow` looks
 SKIPS_SHOWN: Final = 20
 WHERE: Final = f"Store, files or folders, logfire, clickhouse[:URL]. [{DEFAULT_STORE}]"
@@ -77,6 +81,7 @@ def query(
         raise QueryError("give the name of a question, or --sql; 'spantriage query list' names them all")
     if name is not None:
         named(name.replace("-", "_"))
+    _pack(on or [DEFAULT_STORE])
     skips: list[Skip] = []
     engine = open_engine(_place(on), skips=skips)
     _tell(skips)
@@ -94,6 +99,13 @@ def query(
         raise typer.Exit(0) from None
     finally:
         engine.close()
+
+
+def _pack(places: list[str]) -> None:
+    """Pack for a moment what writers have left, so that a store never needs somebody to look after it."""
+    if len(places) == 1 and is_store(places[0]):
+        with suppress(SpantriageError, OSError):
+            pack(Path(places[0]).absolute(), budget_s=PACK_S)
 
 
 def _place(on: list[str] | None) -> Any:

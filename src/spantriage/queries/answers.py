@@ -57,7 +57,7 @@ def to_parquet(answer: pa.Table, out: Path | None) -> None:
 
 def _is_json(answer: pa.Table, name: str) -> bool:
     kind = answer.schema.field(name)
-    return b"arrow.json" in (kind.metadata or {}).values() or getattr(kind.type, "extension_name", "") == "arrow.json"
+    return b"arrow.json" in (kind.metadata or {}).values()
 
 
 def _cell(value: Any) -> Any:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Duck"]
 
 TRIES: Final = 5  # times that a question is asked again because files went away under it
+JSON: Final = {b"ARROW:extension:name": b"arrow.json"}  # on the column of an answer
 _LOCKS: Final = (
     "set autoinstall_known_extensions = false",
     "set autoload_known_extensions = false",
@@ -43,7 +44,7 @@ _MACRO: Final = """create macro whole_attributes(slim, said) as case
     else (left(slim::varchar, length(slim::varchar) - 1) || ',' || substr(said::varchar, 2))::json end"""
 _NUMBERS: Final = frozenset(["TINYINT", "SMALLINT", "INT", "BIGINT", "INT128", "FLOAT", "DOUBLE", "DECIMAL"])
 _FLOATS: Final = frozenset(("FLOAT", "DOUBLE", "DECIMAL"))
-_NAME: Final = re.compile(r"(?:column|Function with name|named|Table Function with name) \"?([\w.]+)\"?", re.IGNORECASE)
+_NAME: Final = re.compile(r'(?:column|named|Function with name) "([^"]+)"|Function with name (\w+)', re.IGNORECASE)
 
 
 class Duck:
@@ -98,7 +99,8 @@ class Duck:
         for attempt in range(TRIES):
             said = render(sql, _target(self._promoted))
             try:
-                return _plain(self._con.sql(said, params={name: given[name] for name in names}).to_arrow_table())
+                answer = self._con.sql(said, params={name: given[name] for name in names})
+                return _plain(answer.to_arrow_table(), [str(kind) for kind in answer.types])
             except (duckdb.IOException, duckdb.PermissionException) as error:
                 if attempt == TRIES - 1 or not isinstance(self._records, Path):
                     raise QueryError(_first_line(error)) from None
@@ -125,8 +127,11 @@ class Duck:
         self._con.close()
 
 
-def _plain(table: pa.Table) -> pa.Table:
-    """Sums of whole numbers come with 38 digits; they are whole numbers of 64 bits where they fit."""
+def _plain(table: pa.Table, kinds: list[str]) -> pa.Table:
+    """Sums of whole numbers come with 38 digits; they are whole numbers of 64 bits where they fit. JSON is marked as such."""
+    if "JSON" in kinds:
+        fields = [column.with_metadata(JSON) if kind == "JSON" else column for column, kind in zip(table.schema, kinds, strict=True)]
+        table = pa.table(table.columns, schema=pa.schema(fields))
     for number, column in enumerate(table.schema):
         if pa.types.is_decimal(column.type) and column.type.scale == 0 and column.type.precision == 38:
             with contextlib.suppress(pa.ArrowInvalid):
@@ -172,7 +177,10 @@ def _promoted(asked: Lookup, kind: str, column: exp.Expr) -> exp.Expr | None:
 
 
 def _path(key: str) -> exp.Expr:
-    return exp.Literal.string('$."' + key.replace('"', '\\"') + '"')
+    """A key as DuckDB takes it for one: as it is, or where it could be taken for a path, with a slash as a pointer."""
+    if key and key[0] not in "$/" and "*" not in key and "~" not in key:
+        return exp.Literal.string(key)
+    return exp.Literal.string("/" + key.replace("~", "~0").replace("/", "~1"))
 
 
 def _whole(alias: str) -> exp.Expr:
@@ -186,7 +194,7 @@ def _explained(error: Exception, sql: str) -> QueryError:
     said = _first_line(error)
     found = _NAME.search(said)
     if isinstance(error, (duckdb.BinderException, duckdb.CatalogException)) and found:
-        name = found[1].rpartition(".")[2]
+        name = (found[1] or found[2]).rpartition(".")[2]
         if "function" in said.lower():
             near = re.search(r'Did you mean "([^"]+)"', str(error))
             return QueryError.at(sql, name, "there is no function", [near[1]] if near else [])

@@ -38,7 +38,8 @@ def parse(sql: str) -> exp.Expr:
     except ParseError as error:
         first = error.errors[0]
         near = (first.get("highlight") or "the end").strip()
-        raise QueryError(f"{first['description'].rstrip('.').lower()} near {near!r}", first["line"], first["col"]) from None
+        what = re.sub(r" for <class .*", "", first["description"].rstrip(".")).lower()
+        raise QueryError(f"{what} near {near!r}", first["line"], first["col"]) from None
     except (TokenError, RecursionError) as error:
         raise QueryError(str(error) or "nested too deeply") from None
     if len(trees) != 1:

@@ -27,12 +27,18 @@ inside as (
 ),
 ordered as (
   select trace_id, span_id, begins, ends,
-    max(ends) over (partition by trace_id, span_id order by begins, ends, child_id rows between unbounded preceding and 1 preceding) as before
+    max(ends) over (
+      partition by trace_id, span_id
+      order by begins, ends, child_id
+      rows between unbounded preceding and 1 preceding
+    ) as before
   from inside
 ),
 covered as (
   select trace_id, span_id,
-    sum(case when before is null or before <= begins then ends - begins when before < ends then ends - before else 0 end) as spent
+    sum(
+      case when before is null or before <= begins then ends - begins when before < ends then ends - before else 0 end
+    ) as spent
   from ordered
   group by trace_id, span_id
 ),
