@@ -69,7 +69,8 @@ def work(base_url: str, messages: list[Message]) -> str:
 
 attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": AGENT}
 with ModelServer() as server, tracer.start_as_current_span(f"invoke_agent {AGENT}", attributes=attributes):
-    print("The agent says:", work(server.base_url, [{"role": "user", "content": "Are there enough bolts?"}]))
+    answer = work(server.base_url, [{"role": "user", "content": "Are there enough bolts?"}])
+    print(f"The agent says: {answer}")
 
 triage.flush()  # in a program that goes on, findings and callbacks arrive by themselves
 for finding in (finding for finding in findings.values() if finding.severity != "info"):

@@ -77,9 +77,6 @@ def test_the_callback_is_told_once_who_used_how_much_of_what(watched: tuple[Tria
 
 def test_dollars_are_counted_at_list_price(watched: tuple[Triage, Tracer]) -> None:
     pytest.importorskip("genai_prices")
-    from spantriage import prices
-
-    prices.load()
     triage, tracer = watched
     triage.budget(usd=2.0)
     with at_work(tracer):
@@ -155,6 +152,17 @@ def test_asked_outside_of_any_span_it_answers_for_all_runs_of_the_agent(watched:
     think(tracer)
     assert triage.should_stop("bot")
     span.end()
+
+
+def test_a_model_call_that_two_instrumentations_tell_of_is_one_step(watched: tuple[Triage, Tracer]) -> None:
+    triage, tracer = watched
+    triage.budget(steps=2)
+    with at_work(tracer):
+        with tracer.start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat", "gen_ai.agent.name": "bot"}):
+            think(tracer)
+        assert not triage.should_stop("bot")
+        think(tracer)
+        assert triage.should_stop("bot")
 
 
 def test_what_a_callback_raises_is_counted_and_goes_no_further(watched: tuple[Triage, Tracer]) -> None:

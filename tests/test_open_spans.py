@@ -10,11 +10,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from weakref import ref
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Tracer
 
+from spantriage import intake
 from spantriage.attachment import Triage, attach
 from spantriage.finding import Finding
 from spantriage.journal import SIZE, Journal, crashed
@@ -91,6 +93,54 @@ def test_a_span_that_was_dropped_from_a_full_queue_does_not_hang() -> None:
     assert worker.runs.open.all() == []
     triage.detach()
     assert [f for f in heard.findings if f.code == NEVER and not f.withdrawn] == []
+
+
+def test_a_span_is_not_kept_for_having_been_open() -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    triage = attach(provider=provider, sinks=[])
+    worker, tracer = triage.processor.worker, provider.get_tracer("test")
+    with worker._gate:  # the worker cannot come to it
+        span = tracer.start_span("chat big", attributes=CHAT)
+        gone = ref(span)
+        span.end()
+        assert len(worker.runs.open.spans) == 1
+        del span
+        assert gone() is None
+        assert worker.runs.open.all() == []
+    triage.detach()
+
+
+def test_a_span_that_nobody_can_end_any_more_does_not_hang(watched: tuple[Triage, Tracer, Heard]) -> None:
+    triage, tracer, _ = watched
+    registry = triage.processor.worker.runs.open
+    span = tracer.start_span("chat big", attributes=CHAT)
+    assert [each.span_id for each in registry.all()] == [span.get_span_context().span_id]
+    del span
+    assert registry.all() == []
+
+
+def test_of_too_many_open_spans_the_oldest_is_forgotten_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "OPEN_CAP", 3)
+    provider = TracerProvider(shutdown_on_exit=False)
+    triage = attach(provider=provider, sinks=[])
+    spans = [provider.get_tracer("test").start_span(f"chat {n}", attributes=CHAT) for n in range(5)]
+    worker = triage.processor.worker
+    assert [each.span_id for each in worker.runs.open.all()] == [span.get_span_context().span_id for span in spans[2:]]
+    assert worker.accounts()["open_forgotten"] == 2
+    for span in spans:
+        span.end()
+    triage.detach()
+
+
+@pytest.mark.parametrize("name", [7, ("bot",), True])
+def test_an_agents_name_that_is_none_names_nobody(name: object, watched: tuple[Triage, Tracer, Heard]) -> None:
+    triage, tracer, _ = watched
+    span = tracer.start_span("invoke_agent", attributes={**AGENT, "gen_ai.agent.name": name})
+    registry = triage.processor.worker.runs.open
+    assert registry.agents() == {}
+    assert registry.at_work(span.get_span_context().trace_id) == set()
+    assert [each.agent for each in registry.all()] == [None]
+    span.end()
 
 
 def test_other_spans_are_not_remembered(watched: tuple[Triage, Tracer, Heard]) -> None:
@@ -223,6 +273,35 @@ def test_two_starts_at_the_same_time_tell_of_a_crash_once(tmp_path: Path) -> Non
     for thread in threads:
         thread.join()
     assert len(found) == 49
+
+
+def test_a_journal_is_for_its_owner_alone_and_gone_while_nothing_is_open(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "new")
+    write(journal, {1: open_step(1)})
+    (path,) = (tmp_path / "new").glob("journal-*.jsonl")
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    journal.rest()
+    assert path.exists()
+    write(journal, {})
+    journal.rest()
+    assert not path.exists()
+    write(journal, {2: open_step(2)})
+    assert path.exists()
+    journal.close()
+    assert [step.agent for step in crashed(tmp_path / "new")] == ["a2"]
+
+
+def test_a_closed_provider_leaves_no_journal_and_no_crash_behind(tmp_path: Path) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    attach(provider=provider, sinks=[], journal=str(tmp_path))
+    written = threading.Event()
+    with provider.get_tracer("test").start_as_current_span("invoke_agent bot", attributes=AGENT):
+        for _ in range(1_000):
+            if list(tmp_path.glob("journal-*.jsonl")) or written.wait(0.01):
+                break
+        assert list(tmp_path.glob("journal-*.jsonl"))
+    provider.shutdown()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

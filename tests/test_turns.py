@@ -17,12 +17,12 @@ from spantriage.history import History
 from spantriage.messages import read_instructions, read_tail
 from spantriage.model import Content, Step
 from spantriage.odds import chance, features_of
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.turns import talk_of, turns_of
 
 
 def _settled(*steps: Step) -> Settled:
-    return build(deepcopy(steps)).settle()
+    return Settled.of(build(deepcopy(steps)))
 
 
 def _judge(*steps: Step, assume_failed: bool = False) -> Judgement:

@@ -5,19 +5,18 @@ Nothing is ever raised into the agent. It asks `Triage.should_stop`, or is told 
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
+from spantriage.excuses import excuse
 from spantriage.model import Step
 
 __all__ = ["Budget", "Exceeded", "Guard", "OnExceeded"]
 
-LOG: Final = logging.getLogger("spantriage")
 KEPT: Final = 10_000  # runs whose use is remembered, the latest
 WAITING: Final = 1_000  # notices that wait for their callbacks
 OnExceeded = Callable[[str, str, float, float], object]
@@ -140,7 +139,7 @@ class Guard:
         """Whether somebody is to be told."""
         return bool(self._waiting)
 
-    def tell(self, count: Callable[[str], None]) -> None:
+    def tell(self, counters: Counter[str]) -> None:
         """Call back for what was exceeded since the last time; what a callback raises is counted and goes no further."""
         while self._waiting:
             try:
@@ -151,8 +150,7 @@ class Guard:
                 if notice.budget.on_exceeded is not None:
                     notice.budget.on_exceeded(notice.agent, notice.what, notice.used, notice.limit)
             except Exception:
-                count("budget_callback_errors")
-                LOG.warning("a budget's callback failed and the agent goes on", exc_info=True)
+                excuse(counters, "budget_callback_errors", "a budget's callback failed and the agent goes on")
 
     def clear(self) -> None:
         """In a forked child what was used is the parent's."""

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from spantriage import text
 from spantriage.model import Step
-from spantriage.run import Settled
+from spantriage.settled import Settled
 
 __all__ = ["Calls", "calls_of", "in_turn", "outcome", "same_call", "streaks", "used"]
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from spantriage.model import Severity, Step, Verdict
 from spantriage.odds import chance
-from spantriage.run import Run, Settled
+from spantriage.run import Run
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 __all__ = ["choose_primary", "decide_outcome", "failure_score", "score_of", "severity_of", "weigh"]

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from spantriage.barren import is_barren
 from spantriage.grounds import groundless_in
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.turns import Turn, is_answering, talk_of
 
 __all__ = ["REASONS", "Culprit", "Reason", "culprit_of"]

@@ -129,8 +129,13 @@ def passed(step: Step) -> bool | None:
     if step.failed or step.sign == "silent_failure":
         return False
     result = step.result or ""
-    said = result if len(result) <= 2 * READ else f"{result[:READ]}\n{result[-READ:]}"
-    code = _CODE.search(said)
+    return _went_well(result if len(result) <= 2 * READ else f"{result[:READ]}\n{result[-READ:]}")
+
+
+@lru_cache(maxsize=1_000)
+def _went_well(said: str) -> bool | None:
+    lowered = said.lower()
+    code = _CODE.search(said) if "code" in lowered or "exit" in lowered or "status" in lowered else None
     if code is not None:
         return code[1] == "0" and _BAD.search(said) is None
     if _BAD.search(said):

@@ -11,7 +11,8 @@ from spantriage.cause import choose_primary, decide_outcome, failure_score, weig
 from spantriage.detectors import Detector, Tier
 from spantriage.model import Kind, Step, Verdict
 from spantriage.prices import fill_costs
-from spantriage.run import Run, Settled
+from spantriage.run import Run
+from spantriage.settled import Settled
 from spantriage.spending import Spending
 from spantriage.state import AgentState, RunState
 
@@ -70,7 +71,7 @@ class Engine:
 
     def judge(self, run: Run, *, assume_failed: bool = False) -> Judgement:
         """Judge a run from scratch: the same steps give the same verdicts, whatever order they came in."""
-        settled = run.settle()
+        settled = Settled.of(run)
         fill_costs(settled.sequence)
         state = RunState(settled.trace_id, steps=settled.steps, parents=settled.parents, root=settled.root, past=self.past, ended=True)
         verdicts: list[Verdict] = []

@@ -11,7 +11,7 @@ from spantriage.blame import blames_model
 from spantriage.deeds import deed_of
 from spantriage.failures import said
 from spantriage.model import Step
-from spantriage.run import Settled
+from spantriage.settled import Settled
 
 __all__ = ["Trouble", "trouble_of", "troubles_of"]
 

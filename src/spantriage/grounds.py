@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.turns import Turn, turns_of
 
 __all__ = ["Groundless", "groundless_in"]

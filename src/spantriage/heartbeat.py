@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from spantriage.detectors import Detector
 from spantriage.detectors.flow_crashed import Crashed
 from spantriage.detectors.flow_never_ended import NeverEnded
+from spantriage.excuses import excuse
 from spantriage.journal import Journal, crashed
 from spantriage.late import load_finding
 from spantriage.model import Step, Verdict
@@ -28,11 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Heartbeat", "journal_folder"]
 
-LOG: Final = logging.getLogger("spantriage")
 LOOK_NS: Final = 1_000_000_000  # how often open spans are looked through
 NOTE_S: Final = 0.5  # how often the journal is written
 PATIENCE_S: Final = 0.2  # how long the end of the process waits for the journal
-HANGING: Final = 1_000  # findings that may still be taken back
+HANGING: Final = 1_000  # spans that are told of at a time, and taken back when they end
 OFF: Final = "off"
 
 
@@ -46,7 +45,7 @@ class Heartbeat:
         self._ended = next((d for d in detectors if isinstance(d, NeverEnded)), None)
         self._crashed = next((d for d in detectors if isinstance(d, Crashed)), None)
         self._counters = counters
-        self._hanging: OrderedDict[int, tuple[OpenSpan, list[Verdict]]] = OrderedDict()
+        self._hanging: dict[int, tuple[OpenSpan, list[Verdict]]] = {}
         self._looked_ns = 0
         self._noted = 0.0
         self._writing = threading.Lock()  # at exit the worker may still be there
@@ -78,12 +77,9 @@ class Heartbeat:
         found: list[Finding] = []
         after_s = 0.0 if self._ended is None else self._ended.open_s
         for each in self._open.overdue(after_s, now_ns, time_ns, self._leader) if after_s and self._open.spans else ():
-            step = each.step("never_ended", time_ns)
-            if step.span_id not in self._hanging:
-                verdicts = _ask(self._ended, step)
-                self._hanging[step.span_id] = each, verdicts
-                if len(self._hanging) > HANGING:
-                    self._hanging.popitem(last=False)
+            if each.span_id not in self._hanging and len(self._hanging) < HANGING:
+                verdicts = _ask(self._ended, each.step("never_ended", time_ns))
+                self._hanging[each.span_id] = each, verdicts
                 found += _publish(verdicts)
         return found
 
@@ -123,8 +119,7 @@ class Heartbeat:
             if rest:
                 journal.rest()
         except OSError:
-            LOG.warning("the journal cannot be written, so that crashes will not be told", exc_info=True)
-            self._counters["journal_errors"] += 1
+            excuse(self._counters, "journal_errors", "the journal cannot be written, so that crashes will not be told")
             self._journal = None
 
     def recall(self) -> list[Finding]:

@@ -15,7 +15,6 @@ from io import FileIO
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
-from uuid import uuid4
 
 import orjson
 
@@ -86,7 +85,7 @@ class Journal:
     def _begin(self) -> None:
         """A new file under our own name. It takes the old one's place only once it is locked and has its first line."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._path or self.folder / f"journal-{os.getpid()}-{uuid4().hex[:8]}.jsonl"
+        path = self._path or self.folder / f"journal-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
         fresh = path.with_suffix(".new")
         file = FileIO(os.open(fresh, _FLAGS, 0o600), "wb")  # no buffer: a forked child must not write what was left in it
         try:

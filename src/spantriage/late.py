@@ -11,13 +11,13 @@ import importlib
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["apart_from_forks", "load_finding"]
+__all__ = ["apart_from_forks", "load_finding", "warm_up"]
 
 FORK_S: Final = 5.0  # how long a fork waits at most
 
@@ -65,6 +65,14 @@ def load_finding() -> ModuleType:
             rehearse(module)
             _LOADING.loaded = module
     return _LOADING.loaded
+
+
+def warm_up() -> None:
+    """Load what findings are made with, and never raise. Twice if need be: pydantic's plugins may fail to load while the program ends."""
+    for _ in range(2):
+        with suppress(Exception):
+            load_finding()
+            return
 
 
 def rehearse(module: ModuleType) -> None:

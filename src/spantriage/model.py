@@ -179,6 +179,11 @@ class Step:
         return max(0, self.end_ns - self.start_ns)
 
     @property
+    def the_model(self) -> str:
+        """The model, as a sentence names it."""
+        return f"model {self.model}" if self.model else "the model"
+
+    @property
     def order(self) -> tuple[int, int, int]:
         """The place in the canonical order of a run: by start; a parent before its children."""
         return (self.start_ns, -self.end_ns, self.span_id)

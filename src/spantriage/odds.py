@@ -22,7 +22,7 @@ from typing import Final
 
 import orjson
 
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.turns import Turn, talk_of
 
 __all__ = ["FEATURES", "chance", "features_of"]

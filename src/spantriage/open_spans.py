@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import ref
 
@@ -13,6 +14,7 @@ from spantriage.semconv import OPERATIONS
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span as SdkSpan
+    from opentelemetry.trace import SpanContext
 
 __all__ = ["CAP", "OpenSpan", "OpenSpans"]
 
@@ -21,8 +23,9 @@ TRIES: Final = 3  # to look at all while others start
 RUNS: Final = 50_000  # runs of which we remember when something last ended
 SECOND_NS: Final = 1_000_000_000
 
-# Trace id, agent, and the span as long as somebody could still end it. A plain tuple, since one is made for each span.
-Started = tuple[int, str | None, "ref[SdkSpan]"]
+# What the start says: the span's context, its agent if that is a name, the span itself as long as somebody could still end it.
+# As it comes, in a plain tuple, since one is made for each span on the thread where it starts.
+Started = tuple["SpanContext", object, "ref[SdkSpan]"]
 
 
 class OpenSpan(NamedTuple):
@@ -66,8 +69,25 @@ class OpenSpans:
     """By span id, oldest first. Written where spans start, without a lock; read and emptied by the worker."""
 
     def __init__(self) -> None:
-        self.spans: OrderedDict[int, Started] = OrderedDict()
+        self.spans: dict[int, Started] = {}
         self._active: OrderedDict[int, int] = OrderedDict()  # run -> monotonic ns
+
+    def forget_oldest(self) -> None:
+        """There are too many. Never raises."""
+        with suppress(StopIteration, RuntimeError):  # others are starting and ending at this moment
+            self.spans.pop(next(iter(self.spans)), None)
+
+    @property
+    def latest(self) -> int | None:
+        """The span that started last, if that can be told."""
+        with suppress(RuntimeError):
+            return next(reversed(self.spans), None)
+        return None
+
+    def agent_of(self, span_id: int) -> str | None:
+        """The agent's name that an open span has told at its start."""
+        started = self.spans.get(span_id)
+        return started[1] if started is not None and type(started[1]) is str else None
 
     def end(self, span_id: int) -> None:
         """A span has ended."""
@@ -80,21 +100,29 @@ class OpenSpans:
         if len(active) > RUNS:
             active.popitem(last=False)
 
+    def near(self, step: Step) -> str | None:
+        """The open agent above a step: its parent, or the only one at work in its trace."""
+        above = self.agent_of(step.parent_id or 0)
+        if above is not None:
+            return above
+        names = self.at_work(step.trace_id)
+        return names.pop() if len(names) == 1 else None
+
     def at_work(self, trace_id: int) -> set[str]:
         """The agents with open spans in a trace."""
-        return {agent for _, (trace, agent, _) in self._known() if trace == trace_id and agent is not None}
+        return {agent for _, (context, agent, _) in self._known() if type(agent) is str and context.trace_id == trace_id}
 
     def agents(self) -> dict[str, int]:
         """All agents with open spans, and the trace of the one that started last."""
-        return {agent: trace_id for _, (trace_id, agent, _) in self._known() if agent is not None}
+        return {agent: context.trace_id for _, (context, agent, _) in self._known() if type(agent) is str}
 
     def all(self) -> list[OpenSpan]:
         """Those that are really open; one that nobody can end any more, or whose end was lost in a full queue, is let go."""
         found = []
-        for span_id, (trace_id, agent, held) in self._known():
+        for span_id, (context, agent, held) in self._known():
             span = held()
             if span is not None and span._end_time is None:
-                found.append(OpenSpan(trace_id, agent, span))
+                found.append(OpenSpan(context.trace_id, agent if type(agent) is str else None, span))
             else:
                 self.spans.pop(span_id, None)
         return found

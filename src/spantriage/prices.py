@@ -11,13 +11,14 @@ import logging
 from bisect import bisect_left
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spantriage.late import apart_from_forks
 from spantriage.model import Kind, Step
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from genai_prices.types import ModelInfo, Provider
 
 __all__ = ["cost_of", "fill_costs", "is_loaded", "load"]

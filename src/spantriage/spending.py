@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from spantriage.model import Step
-from spantriage.run import Settled
+from spantriage.settled import Settled
 
 __all__ = ["Spending", "Spent", "Unit", "spent_in"]
 

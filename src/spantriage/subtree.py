@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from spantriage.blame import leads_to
+from spantriage.blame import echoes, leads_to
 from spantriage.engine import Engine
 from spantriage.model import Step, Verdict
 from spantriage.record import Record
-from spantriage.run import echoes
 from spantriage.state import AgentState, RunState
 
 __all__ = ["Below", "Subtrees"]

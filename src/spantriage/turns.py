@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from spantriage.model import Step
-from spantriage.run import Settled
+from spantriage.settled import Settled
 
 __all__ = ["Turn", "is_answering", "talk_of", "turns_of"]
 

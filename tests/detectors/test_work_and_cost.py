@@ -171,6 +171,18 @@ def test_an_agent_is_compared_with_its_own_past() -> None:
     assert engine.judge(run(2_000)).verdicts == []
 
 
+def test_what_work_has_cost_is_no_cause_of_what_broke() -> None:
+    engine = Engine(select(list(all_detectors())))
+    for number in range(12):
+        engine.past.add(judge(agent("boss", span_id=number + 1), answers("done", input_tokens=100, output_tokens=0)).settled)
+    dear = fails(agent("boss"), "RuntimeError", "no more room"), answers("so far", input_tokens=90_000, output_tokens=0)
+    judgement = engine.judge(build(dear))
+    (runaway,) = said(judgement, "cost.runaway")
+    assert severity_of(runaway) == "warning"
+    assert judgement.primary is not None
+    assert judgement.primary.code == "flow.error"
+
+
 def test_what_is_remembered_of_the_past_is_bounded() -> None:
     from spantriage.spending import AGENTS, KEPT
 

@@ -12,7 +12,7 @@ from typing import ClassVar, Final, Literal
 
 from spantriage.calls import used
 from spantriage.model import Kind, Severity, Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 __all__ = ["ANY_KIND", "Detector", "Example", "Tier", "all_detectors", "named"]

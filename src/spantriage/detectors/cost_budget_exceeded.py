@@ -12,7 +12,7 @@ from spantriage.detectors.example import agent, answers, asks, calls, fails
 from spantriage.failures import HOSTS
 from spantriage.model import Kind, Step, Verdict
 from spantriage.record import Record
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 

@@ -11,7 +11,7 @@ from spantriage.deeds import deed_of
 from spantriage.detectors import Detector, Example
 from spantriage.detectors.example import EPOCH, SECOND, agent, answers, calls
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 

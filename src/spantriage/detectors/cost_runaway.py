@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import exp, log
-from statistics import median
 
 from spantriage.detectors import Detector, Example
 from spantriage.detectors.example import agent, answers
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.spending import Spent, spent_in
 from spantriage.state import RunState
 
@@ -71,14 +70,14 @@ class Runaway(Detector):
             amounts = [log(amount) for amount in (*past, *(each.amount for each in group))]
             bar = self._bar(amounts)
             if bar is not None:
-                yield from (self._speak(each, median(amounts), len(amounts) - 1) for each in group if log(each.amount) >= bar)
+                yield from (self._speak(each, _median(amounts), len(amounts) - 1) for each in group if log(each.amount) >= bar)
 
     def _bar(self, amounts: list[float]) -> float | None:
         """From where on an invocation stands out; None where nothing does."""
         if len(amounts) <= self.runs:
             return None
-        middle = median(amounts)
-        spread = SIGMA * median(abs(each - middle) for each in amounts)
+        middle = _median(amounts)
+        spread = SIGMA * _median([abs(each - middle) for each in amounts])
         bar = middle + max(self.deviations * spread, log(self.times))
         high = sum(1 for each in amounts if each >= bar)
         return bar if high <= self.share * len(amounts) else None
@@ -103,3 +102,8 @@ class Runaway(Detector):
 
 def _tokens(used: float, usual: float) -> tuple[str, str]:
     return f"{used:,.0f} tokens", f"{usual:,.0f}"
+
+
+def _median(amounts: list[float]) -> float:
+    ordered, half = sorted(amounts), len(amounts) // 2  # the module `statistics` takes longer to load than ten of ours
+    return (ordered[half] + ordered[~half]) / 2

@@ -9,7 +9,7 @@ from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls, span
 from spantriage.grounds import groundless_in
 from spantriage.model import Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 

@@ -9,7 +9,7 @@ from spantriage.culprit import REASONS, culprit_of
 from spantriage.detectors import Detector
 from spantriage.detectors.example import agent, answers, asks, calls, fails
 from spantriage.model import Content, Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 

@@ -13,7 +13,7 @@ from spantriage.calls import Calls, calls_of
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls, fails
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 READ: Final = 600  # characters at either end of the answer that are looked at
@@ -77,12 +77,14 @@ class GaveUp(Detector):
             if last is None or last.failed or last.content is None or last.content.requested or not last.content.text:
                 continue
             said = last.content.text
+            short = len(said) <= SHORT and _NO_ANSWER.search(said) is not None
+            found = _GIVES_UP.search(f"{said[:READ]}\n{said[-READ:]}")
+            if not made.tools or not (short or found):
+                continue
             failures = [step for step in made.tools if step.start_ns <= last.start_ns and is_barren(step)]
-            recent = [step for step in made.tools[-self.look_back :] if step in failures]
-            short = len(said) <= SHORT and _NO_ANSWER.search(said) is not None and bool(made.tools)
-            found = _GIVES_UP.search(f"{said[:READ]}\n{said[-READ:]}") if recent else None
-            if found is not None or short:
-                yield self._speak(last, failures, said if found is None else found[0], made)
+            recent = any(step in failures for step in made.tools[-self.look_back :])
+            if short or recent:
+                yield self._speak(last, failures, found[0] if found is not None and recent else said, made)
 
     def _speak(self, last: Step, failures: list[Step], words: str, made: Calls) -> Verdict:
         tried = f" after {len(failures)} failed tool calls" if failures else ""

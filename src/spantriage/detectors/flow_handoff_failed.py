@@ -11,7 +11,7 @@ from spantriage import text
 from spantriage.detectors import Detector
 from spantriage.detectors.example import agent, answers, asks, calls, fails, span
 from spantriage.model import Step, ToolCall, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 _NAMED: Final = re.compile(

@@ -14,7 +14,7 @@ from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls, fails
 from spantriage.grounds import groundless_in
 from spantriage.model import Step, ToolCall, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 READ: Final = 6_000  # characters of a reply that are looked at

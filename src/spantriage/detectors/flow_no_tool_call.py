@@ -9,7 +9,7 @@ from spantriage.calls import Calls, calls_of
 from spantriage.detectors import Detector
 from spantriage.detectors.example import agent, answers, asks, calls
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 _TOOLS = {"search": None, "fetch": None}

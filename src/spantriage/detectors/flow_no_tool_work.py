@@ -10,7 +10,7 @@ from typing import Any, Final
 from spantriage.detectors import Detector
 from spantriage.detectors.example import agent, answers, calls, span
 from spantriage.model import Step, ToolCall, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 READ: Final = 4_000

@@ -10,7 +10,7 @@ from spantriage.deeds import deed_of, target_of
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls, fails
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 _TOOLS = {"edit_file": None, "run_tests": None}

@@ -10,7 +10,7 @@ from spantriage import text
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls, fails, span
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 from spantriage.turns import Turn, turns_of
 

@@ -11,7 +11,7 @@ from spantriage.detectors.example import agent, answers, asks, calls, fails, spa
 from spantriage.environment import trouble_of, troubles_of
 from spantriage.failures import HOSTS
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 

@@ -9,7 +9,7 @@ from spantriage.calls import Calls, calls_of, in_turn, outcome, same_call
 from spantriage.detectors import Detector, Example
 from spantriage.detectors.example import answers, asks, calls
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 

@@ -10,7 +10,7 @@ from spantriage.calls import Calls, calls_of, in_turn, same_call, streaks
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls, fails
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 

@@ -12,7 +12,7 @@ from spantriage.deeds import deed_of
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, calls, fails
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 # Results that hold nothing: what recurs in them is that nothing was found.

@@ -11,7 +11,7 @@ from spantriage.deeds import deed_of, passed, sets_all, target_of
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, calls, fails
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 

@@ -10,7 +10,7 @@ from spantriage.detectors import Detector, Example
 from spantriage.detectors.example import agent as agent_span
 from spantriage.detectors.example import answers, asks, calls
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 

@@ -13,7 +13,7 @@ from spantriage.deeds import words_of
 from spantriage.detectors import Detector, Example
 from spantriage.detectors.example import answers, calls
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 READ: Final = 1_000  # characters of a query that are compared

@@ -9,7 +9,7 @@ from typing import Any
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 
