@@ -18,6 +18,7 @@ from spantriage.settled import Settled
 from spantriage.state import RunState
 
 READ: Final = 6_000  # characters of a reply that are looked at
+NEAR: Final = 100  # characters before and after a hint in which the words may stand
 AROUND: Final = 240  # characters around the words in which the lack may be told
 # Words by which a model says, of itself, that what follows is not from a tool.
 _INVENTS: Final = re.compile(
@@ -35,8 +36,9 @@ _INVENTS: Final = re.compile(
 _EXPECTS: Final = re.compile(r"\b(?:typical(?:ly)?|commonly|well.(?:known|established)|I know|general knowledge|deduce)\b", re.IGNORECASE)
 _HINTS: Final = (
     "simulat", "assum", "pretend", "fabricat", "invent", "make up", "made-up", "recall", "memory", "hypothetical", "fictional", "mock",
-    "dummy", "guess", "knowledge", "plausible", "final answer", "final_answer(",
+    "dummy", "guess", "knowledge", "plausible",
 )  # fmt: skip
+_ANSWERS: Final = ("final_answer(", "final answer")  # by which a reply hands in an answer
 _LACKS: Final = re.compile(
     r"\b(?:could|can|was|were|is|are|have|has)(?:n'?t| ?not)(?: been| be)?(?: able to)? (?:\S{1,20} ){0,2}(?:find|found|locate|access"
     r"|retrieve|download|perform|available|reach|open|load)"
@@ -89,10 +91,15 @@ class InventedResult(Detector):
                 if (known := groundless.get(step.span_id)) is not None:
                     yield self._speak(step, known.words or "", None, "its plan was dropped")
                     continue
-                if not _may_invent(said):
+                low = said.lower()
+                hints = sorted(_places_of_hints(low))
+                hands_in = any(words in low for words in _ANSWERS)
+                if not hints and not hands_in:
                     continue
                 failure = next((each for each in reversed(before) if is_barren(each)), None)
-                found = _invents(said, failure is not None)
+                found = _invents(said, hints, failure is not None)
+                if found is None and failure is not None and hands_in:
+                    found = _words(_EXPECTS.search(said))
                 if found is not None and (failure is None or failure.span_id not in spoken):
                     spoken.add(step.span_id if failure is None else failure.span_id)
                     behind = "nothing was found" if failure is None else f"{failure.tool or failure.name} brought nothing"
@@ -133,21 +140,22 @@ class InventedResult(Detector):
     )
 
 
-def _may_invent(said: str) -> bool:
-    low = said.lower()
-    return any(hint in low for hint in _HINTS)
+def _places_of_hints(low: str) -> Iterator[int]:
+    for hint in _HINTS:
+        at = low.find(hint)
+        while at >= 0:
+            yield at
+            at = low.find(hint, at + NEAR)
 
 
-def _invents(said: str, failed: bool) -> str | None:
-    """The words that say so; where nothing has failed, only beside words that say what is lacking."""
-    for match in _INVENTS.finditer(said):
-        if failed or _LACKS.search(said[max(0, match.start() - AROUND) : match.end() + AROUND]):
+def _invents(said: str, hints: list[int], failed: bool) -> str | None:
+    """The words that say so, near a hint; where nothing has failed, only beside words that say what is lacking."""
+    for at in hints:
+        match = _INVENTS.search(said, max(0, at - NEAR), at + NEAR)
+        if match is not None and (failed or _LACKS.search(said, max(0, match.start() - AROUND), match.end() + AROUND)):
             return match[0]
-    expected = _EXPECTS.search(said) if failed and _answers(said) else None
-    return None if expected is None else expected[0]
+    return None
 
 
-def _answers(said: str) -> bool:
-    """Whether the reply hands in an answer, in the words or the code that agents do it by."""
-    low = said.lower()
-    return "final_answer(" in low or "final answer" in low
+def _words(found: re.Match[str] | None) -> str | None:
+    return None if found is None else found[0]
