@@ -67,6 +67,7 @@ class Scan:
     assume_failed: bool = False
     workers: int = 1  # processes; 0: as many as there are processors
     store: str | None = None  # where spans are kept as they are read: FOLDER[?content=yes]
+    second: Callable[[Judged], Finding | None] | None = None  # reads each run again, in this process alone
     counts: Counter[str] = field(default_factory=Counter)
     skips: list[Skip] = field(default_factory=list)
 
@@ -80,15 +81,24 @@ class Scan:
                 self._skip([skip], 1)
         files = [each for each in found if isinstance(each, Found)]
         shares = _shares(files, workers)
-        if workers == 1 or len(shares) < 2:
+        if workers == 1 or len(shares) < 2 or self.second is not None:
             with _importer(self.store) as watch:
                 replay = Replay(_engine(), assume_failed=self.assume_failed, watch=watch)
                 replay.counts, replay.skips = self.counts, self.skips
                 for file in files:
-                    yield from map(_result, replay.take(file, self.kind))
-                yield from map(_result, replay.finish())
+                    yield from map(self._read_again, replay.take(file, self.kind))
+                yield from map(self._read_again, replay.finish())
         else:
             yield from self._spread(shares, workers)
+
+    def _read_again(self, judged: Judged) -> Result:
+        result = _result(judged)
+        opinion = None if self.second is None else self.second(judged)
+        if opinion is not None:
+            result.findings = [*result.findings, opinion]
+            result.summary["findings"] = len(result.findings)
+            self.counts["findings"] += 1
+        return result
 
     def _spread(self, shares: list[list[Found]], workers: int) -> Iterator[Result]:
         context = multiprocessing.get_context("spawn")  # there are threads here, a progress display for one

@@ -154,3 +154,10 @@ def test_every_command_has_help_with_an_example(command: tuple[str, ...]) -> Non
     done = spantriage(*command, "--help")
     assert done.returncode == 0
     assert "Example: spantriage" in " ".join(done.stdout.split())
+
+
+def test_a_judge_is_told_apart_from_the_findings_and_its_account_is_on_stderr() -> None:
+    done = spantriage("scan", FAILING, "--format", "json", "--judge", "openai-chat:none", "--judge-budget", "0")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["findings"] == json.loads(spantriage("scan", FAILING, "--format", "json").stdout)["findings"]
+    assert "openai-chat:none: 1 sure; $0.0000 of $0.00 spent" in done.stderr

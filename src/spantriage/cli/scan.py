@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import orjson
 import typer
@@ -21,6 +21,9 @@ from spantriage.errors import SinkError
 from spantriage.parallel import Result, Scan
 from spantriage.sinks.jsonl import JsonlSink
 from spantriage.summary import total
+
+if TYPE_CHECKING:
+    from spantriage.judge import Judge
 
 __all__ = ["scan"]
 
@@ -59,12 +62,15 @@ def scan(
     workers: Annotated[int, typer.Option("--workers", "-j", min=0, help="Processes that read; 0: one for each processor.")] = 1,
     store: Annotated[str | None, typer.Option("--store", help="Keep spans and findings here for questions: FOLDER[?content=yes].")] = None,
     assume: Annotated[Assume | None, typer.Option("--assume", help="The runs are known to have failed: always name a root cause.")] = None,
+    judge: Annotated[str | None, typer.Option("--judge", help="Ask this model, such as openai:gpt-5-mini, where rules are unsure.")] = None,
+    judge_budget: Annotated[float, typer.Option("--judge-budget", min=0.0, help="Dollars that --judge may spend.")] = 0.5,
 ) -> None:
     """Judge recorded runs.
 
     Example: spantriage scan traces/ --out findings.jsonl --fail-on error
     """
-    going = Scan(kind, assume is Assume.failed, workers, store)
+    second = None if judge is None else _second(judge, judge_budget)
+    going = Scan(kind, assume is Assume.failed, workers, store, second=None if second is None else second.ask)
     sinks = [sink for sink in (None if out is None else _open(out), None if store is None else _keep(store)) if sink is not None]
     gc.set_threshold(100_000, 50, 1_000)  # much is made and kept here; the defaults would look through it all the time
     worst = -1
@@ -83,10 +89,27 @@ def scan(
     if form is Format.table:
         _print(shown, going, out)
     _tell_skips(going)
+    if second is not None:
+        _tell_judge(second)
     if going.skips and not going.counts["spans"] and not going.counts["steps"]:
         raise typer.Exit(2)
     if fail_on is not None and worst >= RANK[fail_on.value]:
         raise typer.Exit(1)
+
+
+def _second(model: str, budget_usd: float) -> Judge:
+    """The model that reads runs again. Raises MissingExtra without its library."""
+    from spantriage.judge import Judge
+
+    return Judge(model, budget_usd)
+
+
+def _tell_judge(judge: Judge) -> None:
+    """What became of the runs that a model was to read again, on stderr."""
+    told = ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in sorted(judge.counts.items())) or "no runs"
+    print(inert(f"{judge.model}: {told}; ${judge.spent_usd:.4f} of ${judge.budget_usd:.2f} spent", 400).plain, file=sys.stderr)
+    if judge.last_error is not None:
+        print(inert(f"{judge.model} could not be asked: {judge.last_error}", 400).plain, file=sys.stderr)
 
 
 def _open(path: Path) -> JsonlSink:
