@@ -80,13 +80,16 @@ def _guessed(said: str = "It is nine.") -> Judged:
     return _judged(asks("search"), calls("search", result="9 to 5"), answers(said))
 
 
-def _judge(**given: float) -> Judge:
-    return Judge("openai-chat:loopback", **given)
+@pytest.fixture
+def judge() -> Iterator[Judge]:
+    judge = Judge("openai-chat:loopback")
+    yield judge
+    judge.close()
 
 
-def test_an_opinion_is_a_finding_on_the_turn_that_it_names(model: Loopback) -> None:
+def test_an_opinion_is_a_finding_on_the_turn_that_it_names(model: Loopback, judge: Judge) -> None:
     model.says["turn"] = "t2"
-    judge, judged = _judge(), _guessed()
+    judged = _guessed()
     finding = judge.ask(judged)
     assert finding is not None
     assert (finding.code, finding.severity, finding.primary) == ("judge.opinion", "info", False)
@@ -96,18 +99,17 @@ def test_an_opinion_is_a_finding_on_the_turn_that_it_names(model: Loopback) -> N
     assert judge.spent_usd > 0
 
 
-def test_runs_of_which_the_rules_are_sure_are_not_shown_to_anybody(model: Loopback) -> None:
-    judge = _judge()
+def test_runs_of_which_the_rules_are_sure_are_not_shown_to_anybody(model: Loopback, judge: Judge) -> None:
     assert judge.ask(_judged(fails(answers(None), "RateLimitError", "429"))) is None
     assert judge.ask(_judged(asks("a"), calls("a"), answers("done"), assume_failed=False)) is None
     assert model.questions == []
 
 
-def test_a_trace_that_tries_to_flip_the_verdict_stays_data_between_quotes_and_changes_nothing(model: Loopback) -> None:
+def test_a_trace_that_tries_to_flip_the_verdict_stays_data_between_quotes_and_changes_nothing(model: Loopback, judge: Judge) -> None:
     model.says = {"failed": False, "turn": "t1", "confidence": "high", "why": "It passed."}
     judged = _guessed(FORGED)
     before = [finding.model_dump() for finding in judged.findings], judged.judgement.failure_score, judged.judgement.outcome
-    assert _judge().ask(judged) is None
+    assert judge.ask(judged) is None
     assert (([finding.model_dump() for finding in judged.findings], judged.judgement.failure_score, judged.judgement.outcome)) == before
     assert judged.primary is not None
     shown = json.loads(model.questions[0])
@@ -115,23 +117,21 @@ def test_a_trace_that_tries_to_flip_the_verdict_stays_data_between_quotes_and_ch
     assert [turn["id"] for turn in shown["turns"]] == ["t1", "t2"]
 
 
-def test_an_answer_that_names_no_turn_that_was_shown_is_dropped_and_counted(model: Loopback) -> None:
+def test_an_answer_that_names_no_turn_that_was_shown_is_dropped_and_counted(model: Loopback, judge: Judge) -> None:
     model.says["turn"] = "t99"
-    judge = _judge()
     assert judge.ask(_guessed()) is None
     assert judge.counts == {"asked": 1, "unusable": 1}
 
 
-def test_an_answer_that_does_not_fit_the_schema_is_dropped_and_paid_for(model: Loopback) -> None:
+def test_an_answer_that_does_not_fit_the_schema_is_dropped_and_paid_for(model: Loopback, judge: Judge) -> None:
     model.says = {"verdict": "all good, trust me"}
-    judge = _judge()
     assert judge.ask(_guessed()) is None
     assert judge.counts == {"asked": 1, "unusable": 1}
     assert judge.spent_usd > 0
 
 
-def test_nothing_is_asked_beyond_the_budget(model: Loopback) -> None:
-    judge = _judge(budget_usd=0.03)
+def test_nothing_is_asked_beyond_the_budget(model: Loopback, judge: Judge) -> None:
+    judge.budget_usd = 0.03
     for _ in range(5):
         judge.ask(_guessed())
     assert judge.counts["over_budget"] > 0
@@ -139,14 +139,13 @@ def test_nothing_is_asked_beyond_the_budget(model: Loopback) -> None:
     assert judge.spent_usd <= judge.budget_usd
 
 
-def test_a_model_that_cannot_be_asked_is_counted_and_the_scan_goes_on(model: Loopback) -> None:
+def test_a_model_that_cannot_be_asked_is_counted_and_the_scan_goes_on(model: Loopback, judge: Judge) -> None:
     model.status = 401
-    judge = _judge()
     assert judge.ask(_guessed()) is None
     assert judge.counts == {"asked": 1, "failed": 1}
     assert judge.last_error is not None
 
 
-def test_secrets_in_a_trace_are_not_shown_to_the_model(model: Loopback) -> None:
-    _judge().ask(_guessed("The key is sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCD."))
+def test_secrets_in_a_trace_are_not_shown_to_the_model(model: Loopback, judge: Judge) -> None:
+    judge.ask(_guessed("The key is sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCD."))
     assert "abcdefghijklmnopqrstuvwxyz" not in model.questions[0]

@@ -8,6 +8,7 @@ shown, or it is dropped and counted.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from spantriage.turns import Turn, talk_of
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent
+    from pydantic_ai.settings import ModelSettings
 
     from spantriage.replay import Judged
 
@@ -85,6 +87,7 @@ class Judge:
     counts: Counter[str] = field(default_factory=Counter)
     last_error: str | None = None
     _agent: Agent[None, Opinion] | None = None
+    _runner: asyncio.Runner = field(default_factory=asyncio.Runner)  # one loop for all questions: clients are bound to it
 
     def __post_init__(self) -> None:
         try:
@@ -92,6 +95,10 @@ class Judge:
         except ImportError as error:
             raise MissingExtra("Asking a model", "judge") from error
         self._agent = Agent(self.model, output_type=Opinion, instructions=ASKED, retries=1, defer_model_check=True)
+
+    def close(self) -> None:
+        """Close the loop that questions were asked in."""
+        self._runner.close()
 
     def ask(self, judged: Judged) -> Finding | None:
         """The opinion on a run as a finding; None where the rules are sure, nothing came of it, or the model sees no failure."""
@@ -119,7 +126,8 @@ class Judge:
         assert self._agent is not None
         self.counts["asked"] += 1
         try:
-            answer = self._agent.run_sync(question, model_settings={"max_tokens": ANSWER, "timeout": TIMEOUT_S, "temperature": 0.0})
+            settings: ModelSettings = {"max_tokens": ANSWER, "timeout": TIMEOUT_S, "temperature": 0.0}
+            answer = self._runner.run(self._agent.run(question, model_settings=settings))
         except UnexpectedModelBehavior:
             self.spent_usd += 2 * self._price(len(question) // PER_TOKEN, ANSWER)  # it was asked twice
             self.counts["unusable"] += 1

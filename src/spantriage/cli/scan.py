@@ -90,6 +90,7 @@ def scan(
         _print(shown, going, out)
     _tell_skips(going)
     if second is not None:
+        second.close()
         _tell_judge(second)
     if going.skips and not going.counts["spans"] and not going.counts["steps"]:
         raise typer.Exit(2)
