@@ -89,9 +89,7 @@ def scan(
     if form is Format.table:
         _print(shown, going, out)
     _tell_skips(going)
-    if second is not None:
-        second.close()
-        _tell_judge(second)
+    _tell_judge(second)
     if going.skips and not going.counts["spans"] and not going.counts["steps"]:
         raise typer.Exit(2)
     if fail_on is not None and worst >= RANK[fail_on.value]:
@@ -105,8 +103,11 @@ def _second(model: str, budget_usd: float) -> Judge:
     return Judge(model, budget_usd)
 
 
-def _tell_judge(judge: Judge) -> None:
-    """What became of the runs that a model was to read again, on stderr."""
+def _tell_judge(judge: Judge | None) -> None:
+    """What became of the runs that a model was to read again, on stderr; nothing more is asked of it."""
+    if judge is None:
+        return
+    judge.close()
     told = ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in sorted(judge.counts.items())) or "no runs"
     print(inert(f"{judge.model}: {told}; ${judge.spent_usd:.4f} of ${judge.budget_usd:.2f} spent", 400).plain, file=sys.stderr)
     if judge.last_error is not None:
