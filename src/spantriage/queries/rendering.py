@@ -149,7 +149,7 @@ class _Pass:
             made = sqlglot.parse_one(STEPS[name], read="postgres")
             for inner in list(made.find_all(exp.Column)):
                 inner.set("table", exp.to_identifier(alias))
-            made = exp.paren(made) if isinstance(made, exp.Binary) else made
+            made = exp.paren(made, copy=False) if isinstance(made, exp.Binary) else made
             _put(column, made, name, select)
             for inner in list(made.find_all(exp.Column)):
                 if inner.name == "attributes":
@@ -195,7 +195,7 @@ def _is_star(node: exp.Expr) -> bool:
 
 def _put(column: exp.Expr, made: exp.Expr, name: str, select: exp.Select) -> None:
     """Replace a column; where it was a column of the result it keeps its name."""
-    column.replace(exp.alias_(made, name) if column.parent is select and column.arg_key == "expressions" else made)
+    column.replace(exp.alias_(made, name, copy=False) if column.parent is select and column.arg_key == "expressions" else made)
 
 
 def _key_of(asked: exp.Expr | None, column: exp.Column) -> str | None:

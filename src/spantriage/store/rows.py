@@ -175,10 +175,10 @@ def _place_attributes(row: Row, attributes: Mapping[str, Any], content: bool) ->
         place, column, python = places[key]
         kind = type(value)
         if place == _PROMOTED:
-            slim[key] = value
             if kind is python and (kind is str or _fits(value)):
                 row[column] = value
             else:
+                slim[key] = value
                 row.setdefault("odd", []).append(key)
         elif place == _PLAIN:
             slim[key] = value
