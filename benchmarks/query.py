@@ -85,8 +85,8 @@ def sqlite(path: Path, lines: Path) -> Run:
 
 
 def _cells(file: Iterable[bytes], names: list[str]) -> Iterable[list[Any]]:
-    for line in file:
-        row = orjson.loads(line)
+    for text in file:
+        row = orjson.loads(text)
         yield [orjson.dumps(v).decode() if isinstance(v := row.get(name), (dict, list)) else v for name in names]
 
 

@@ -52,10 +52,7 @@ Question = tuple[str, dict[str, Any], Named | None]
 
 
 def query(
-    name: Annotated[
-        str | None,
-        typer.Argument(help=NAME, show_default=False),
-    ] = None,
+    name: Annotated[str | None, typer.Argument(help=NAME, show_default=False)] = None,
     sql: Annotated[str | None, typer.Option("--sql", help="SELECT over records and findings; - reads it from stdin.")] = None,
     on: Annotated[list[str] | None, typer.Option("--on", help=WHERE)] = None,
     trace_id: Annotated[str | None, typer.Option("--trace-id", help="The run: its trace id, the beginning of it, or latest.")] = None,
@@ -68,14 +65,8 @@ def query(
 
     Example: spantriage query cost_by_agent --on traces.jsonl --trace-id latest
     """
-    if name == "list" and sql is None:
-        _list(form)
-        return
-    if name == "schema" and sql is None:
-        _schema()
-        return
-    if name == "link" and sql is None:
-        print(Tools(_place(on)).link(trace_id or ""))
+    if sql is None and name in ("list", "schema", "link"):
+        _tell_about(name, form, on, trace_id)
         return
     if (name is None) == (sql is None):
         raise QueryError("give the name of a question, or --sql; 'spantriage query list' names them all")
@@ -99,6 +90,15 @@ def query(
         raise typer.Exit(0) from None
     finally:
         engine.close()
+
+
+def _tell_about(what: str, form: Form, on: list[str] | None, trace_id: str | None) -> None:
+    if what == "list":
+        _list(form)
+    elif what == "schema":
+        _schema()
+    else:
+        print(Tools(_place(on)).link(trace_id or ""))
 
 
 def _pack(places: list[str]) -> None:
