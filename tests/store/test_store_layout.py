@@ -110,6 +110,21 @@ def test_hidden_columns_never_show(tmp_path: Path) -> None:
     assert set(COLUMNS) > {column.name for column in RECORDS} - {"created_at", "day", "project_id", "otel_scope_attributes"}
 
 
+def test_a_damaged_file_is_told_and_the_rest_is_answered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fill(tmp_path, [{KEY: "a"}]).rotate()
+    pack(tmp_path, grace_s=0)
+    day = next((tmp_path / "parquet").iterdir())
+    whole = next(day.iterdir()).read_bytes()
+    (day / "cut.parquet").write_bytes(whole[: len(whole) // 2])
+    (day / "empty.parquet").write_bytes(b"")
+    (tmp_path / "spool" / "folder.jsonl").mkdir()
+    (tmp_path / "spool" / "foreign.jsonl").write_text('{"not": "ours"}\n[1]\n')
+    assert query("select count(*) as n from records", tmp_path).to_pylist() == [{"n": 1}]
+    assert "cut.parquet is no file of a store" in caplog.text
+    assert pack(tmp_path, grace_s=0).rows == 0
+    assert query("select count(*) as n from records", tmp_path).to_pylist() == [{"n": 1}]
+
+
 def test_days_that_are_over_are_forgotten(tmp_path: Path) -> None:
     fill(tmp_path, [{}]).rotate()
     pack(tmp_path, grace_s=0)

@@ -12,7 +12,6 @@ from spantriage import __version__
 from spantriage.cli.query import WHERE
 from spantriage.errors import MissingExtra, SpantriageError
 from spantriage.queries.asking import DEFAULT_STORE, On
-from spantriage.queries.tools import Tools
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
@@ -51,6 +50,8 @@ def make_server(on: On) -> MCPServer[Any]:
         from mcp.server.mcpserver.exceptions import ToolError
     except ImportError:
         raise MissingExtra("serving tools", "mcp") from None
+    from spantriage.queries.tools import Tools
+
     tools, server = Tools(on), MCPServer[Any]("spantriage", instructions=INSTRUCTIONS, version=__version__)
 
     def tool(function: Callable[P, R]) -> Callable[P, R]:

@@ -22,8 +22,6 @@ from spantriage.files import Skip
 from spantriage.queries.answers import to_csv, to_json, to_parquet
 from spantriage.queries.asking import DEFAULT_STORE, Engine, open_engine
 from spantriage.queries.catalogue import Named, all_queries, named
-from spantriage.queries.parsing import statements
-from spantriage.queries.tools import Tools
 from spantriage.store.layout import is_store
 from spantriage.store.packing import pack
 
@@ -98,6 +96,8 @@ def _tell_about(what: str, form: Form, on: list[str] | None, trace_id: str | Non
     elif what == "schema":
         _schema()
     else:
+        from spantriage.queries.tools import Tools
+
         print(Tools(_place(on)).link(trace_id or ""))
 
 
@@ -120,6 +120,8 @@ def _questions(name: str | None, sql: str, parameters: dict[str, Any]) -> Iterat
             parameters = {key: value for key, value in parameters.items() if key != "trace_id"}
         yield known.sql, known.bind(parameters), known
         return
+    from spantriage.queries.parsing import statements
+
     for statement in statements(sql):
         yield statement, parameters, None
 
@@ -213,6 +215,8 @@ def _list(form: Form) -> None:
 
 def _schema() -> None:
     import orjson
+
+    from spantriage.queries.tools import Tools
 
     print(orjson.dumps(Tools(DEFAULT_STORE).schema(), option=orjson.OPT_INDENT_2).decode())
 

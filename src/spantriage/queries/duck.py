@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Duck"]
 
+LOG: Final = logging.getLogger("spantriage")
 TRIES: Final = 5  # times that a question is asked again because files went away under it
 JSON: Final = {b"ARROW:extension:name": b"arrow.json"}  # on the column of an answer
 _LOCKS: Final = (
@@ -56,7 +58,6 @@ class Duck:
         self._findings = findings
         self._asked = False  # whether `findings` has been filled
         self._promoted: frozenset[str] = frozenset(PROMOTED)
-        self._snapshot: Snapshot | None = None
         self._open()
 
     def _open(self) -> None:
@@ -65,12 +66,10 @@ class Duck:
         con.execute("set parquet_metadata_cache = true")
         self._asked = False
         if isinstance(self._records, Path):
-            snapshot = look(self._records)
-            con.execute(records_view(stored(snapshot)))
+            snapshot = self._view(self._records)
             self._promoted = snapshot.promoted
             paths = [*map(str, snapshot.parquet), *map(str, snapshot.segments)]
             con.execute("set allowed_paths = [" + ", ".join(map(quoted, paths)) + "]")
-            self._snapshot = snapshot
         else:
             fill(con, self._records)
             odd = pc.list_flatten(self._records["odd"]) if self._records.num_rows else []
@@ -78,6 +77,21 @@ class Duck:
         con.execute(FINDINGS)
         for lock in _LOCKS:
             con.execute(lock)
+
+    def _view(self, folder: Path) -> Snapshot:
+        """Make `records` of the files that are there; they may be packed between the look and the view."""
+        for attempt in range(TRIES):
+            snapshot = look(folder)
+            try:
+                self._con.execute(records_view(stored(snapshot)))
+            except duckdb.IOException as error:
+                if attempt == TRIES - 1:
+                    raise QueryError(_first_line(error)) from None
+                continue
+            for words in snapshot.unreadable:
+                LOG.warning("%s; it is left out", words)
+            return snapshot
+        raise AssertionError
 
     def refresh(self) -> None:
         """Look at the store again: what has come since is seen by the next question."""

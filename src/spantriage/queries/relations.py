@@ -41,8 +41,8 @@ def records_view(source: str) -> str:
     named = [f"{_COMPUTED[c.name]} as {c.name}" if c.name in _COMPUTED else c.name for c in RECORDS]
     hidden = ["content", *(p.column for p in PROMOTED.values())]
     return (
-        f"create view records as select {', '.join((*named, *hidden))} from {source}; "
-        f"create view records_whole as select *, {_whole()} as whole_attributes from records"
+        f"create or replace view records as select {', '.join((*named, *hidden))} from {source}; "
+        f"create or replace view records_whole as select *, {_whole()} as whole_attributes from records"
     )
 
 

@@ -143,8 +143,9 @@ def _delete(folder: Path, grace_s: float) -> int:
     held: dict[str, float] = {}  # what is held by a Parquet file, and since when
     paths = sorted((folder / "parquet").glob("date=*/*.parquet"))
     for path in paths:
-        for name in footer(path)["segments"]:
-            held[name] = path.stat().st_mtime
+        with suppress(StoreError):  # it holds nothing that we could know
+            for name in footer(path)["segments"]:
+                held[name] = path.stat().st_mtime
     for path in [*paths, *(folder / "spool").glob("*.jsonl")]:
         if path.stem in held and now - held[path.stem] >= grace_s:
             path.unlink(missing_ok=True)
