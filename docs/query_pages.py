@@ -119,7 +119,7 @@ $ spantriage query --sql "select span_name, duration from records where level >=
 ```python
 import spantriage
 
-table = spantriage.query("tool_reliability", "traces.jsonl")   # an Arrow table
+table = spantriage.query("tool_reliability", "traces.jsonl")  # an Arrow table
 ```
 
 Some questions are older than what is known of MassGen's spans, and mislead; they keep their meaning, and the ones that correct them say why.

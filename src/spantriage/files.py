@@ -11,7 +11,7 @@ import io
 import lzma
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Protocol, Self
@@ -22,13 +22,14 @@ from spantriage.errors import SourceError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["LIMITS", "SUFFIXES", "Limits", "Skip", "TraceFile", "open_file", "walk"]
+__all__ = ["HEAD", "LIMITS", "SUFFIXES", "Limits", "Skip", "TraceFile", "open_file", "walk"]
 
 SUFFIXES: Final = (".json", ".jsonl", ".ndjson", ".otlp", ".pb", ".binpb")
 PACKED: Final = (".gz", ".xz", ".zst")
 GZ: Final = b"\x1f\x8b"
 XZ: Final = b"\xfd7zXZ\x00"
 BOM: Final = b"\xef\xbb\xbf"
+LOGS: Final = frozenset({".massgen"})  # hidden folders that hold runs
 HEAD: Final = 1 << 16  # bytes that a source may look at before it says whether the file is its own
 BUFFER: Final = 1 << 18
 DAMAGED: Final = (EOFError, OSError, zlib.error, lzma.LZMAError, MemoryError)
@@ -127,10 +128,11 @@ def open_file(path: str | Path, limits: Limits = LIMITS) -> TraceFile:
         raise
 
 
-def walk(path: str | Path) -> Iterator[str | Skip]:
+def walk(path: str | Path, claimed: Callable[[str], bool] | None = None) -> Iterator[str | Skip]:
     """The files below a folder in sorted order, or the file itself; folders that cannot be read come as a Skip.
 
-    Hidden names are passed over; so are links, since what they lead to inside the folder is seen there.
+    Hidden names are passed over, but for those that agents keep their logs under; so are links, since what they lead to
+    inside the folder is seen there. A folder that is `claimed` comes as it is, and nothing below it.
     """
     if not os.path.isdir(path):
         yield str(path)
@@ -139,7 +141,11 @@ def walk(path: str | Path) -> Iterator[str | Skip]:
     for folder, folders, names in os.walk(path, onerror=lambda e: denied.append(_denied(e))):
         yield from denied
         denied.clear()
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if claimed is not None and claimed(folder):
+            folders.clear()
+            yield folder
+            continue
+        folders[:] = sorted(name for name in folders if not name.startswith(".") or name in LOGS)
         for name in sorted(names):
             found = os.path.join(folder, name)
             if _is_trace_name(name) and not os.path.islink(found) and os.path.isfile(found):

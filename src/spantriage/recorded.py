@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from spantriage import dialects, text
+from spantriage import dialects
 from spantriage.files import Skip
 from spantriage.joining import BARE, LINKS, Joiner
 from spantriage.model import Step
-from spantriage.run import Run
-from spantriage.sources.spans import RecordedSpan
+from spantriage.run import Run, shorten
+from spantriage.sources import ids
+from spantriage.sources.spans import BESIDE, RecordedSpan
 
 __all__ = ["SPAN_BYTES", "Trace", "groups", "is_bare", "read_run"]
 
 LOG = logging.getLogger("spantriage")
 MAX_STEPS: Final = 100_000  # spans of one trace, steps of one run
 SPAN_BYTES: Final = 2_000  # what a span takes besides its texts
-TEXT_CAP: Final = 1_000  # characters kept of arguments and results once messages are read, as on live runs
+LOG_PATH: Final = "massgen.log_path"  # of the span whose run also kept a log in a folder
 JOINED: Final = 1 << 20  # tool calls and conversations that are remembered to find out what belongs together
 
 
@@ -63,6 +64,9 @@ class Trace:
         if span.links and len(span.links) <= LINKS:
             self.links.update(link.context.trace_id for link in span.links)
             self.links.discard(self.trace_id)
+        logged = ids.log_trace_id(span.attributes.get(LOG_PATH))
+        if logged is not None:
+            self.links.add(logged)
         size = SPAN_BYTES
         for value in span.attributes.values():
             if type(value) is str:
@@ -75,9 +79,14 @@ class Trace:
         if step.span_id in self.steps:
             self.duplicates += 1
             return 0
+        if len(self.steps) >= MAX_STEPS:
+            self.truncated += 1
+            return 0
         self.steps[step.span_id] = step
-        self.size += SPAN_BYTES
-        return SPAN_BYTES
+        said = step.content.text if step.content is not None else None
+        size = SPAN_BYTES + len(step.arguments or "") + len(step.result or "") + len(said or "")
+        self.size += size
+        return size
 
 
 def read_run(traces: list[Trace], skip: Callable[[Skip], None]) -> Run:
@@ -93,15 +102,20 @@ def read_run(traces: list[Trace], skip: Callable[[Skip], None]) -> Run:
             run.pass_through(span.context.span_id, parent_id)
         else:
             run.add(step, MAX_STEPS)
+    seen = bool(run.steps)
+    if seen:
+        run.trace_id = next(trace.trace_id for trace in traces if trace.spans)
     for trace in traces:
         for step in trace.steps.values():
-            run.add(step, MAX_STEPS)
+            if not seen:
+                run.add(step, MAX_STEPS)
+            elif (step.note or {}).get(BESIDE):
+                run.add(replace(step, trace_id=run.trace_id, parent_id=None), MAX_STEPS)
         run.labels.update(trace.labels)
         run.duplicates += trace.duplicates
         run.truncated += trace.truncated
     for step in run.steps.values():
-        step.arguments = None if step.arguments is None else text.clip(step.arguments, TEXT_CAP)
-        step.result = None if step.result is None else text.clip(step.result, TEXT_CAP)
+        shorten(step)
     return run
 
 

@@ -13,21 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from spantriage.cause import choose_primary
 from spantriage.engine import Engine, Judgement
 from spantriage.errors import NotARun, SourceError
 from spantriage.files import Skip, walk
 from spantriage.finding import Finding, make_finding
 from spantriage.recorded import Trace, groups, is_bare, read_run
 from spantriage.run import Run
-from spantriage.sources import Labels, Piece, open_source
+from spantriage.sources import Labels, Piece, claimant, open_source
 from spantriage.sources.spans import RecordedSpan
 
-__all__ = ["Judged", "Replay"]
+__all__ = ["Found", "Judged", "Replay", "Seen", "find"]
 
 LOG = logging.getLogger("spantriage")
 HELD_BYTES: Final = 512 << 20
 SKIPS_KEPT: Final = 1_000
 GONE_KEPT: Final = 1_000_000
+FAILED: Final = frozenset(("failed", "error"))  # outcomes that a source knows: the run is one to explain
+KNOWN_FAILED: Final = 0.95
 NO_RUN: Final = frozenset(("setup", "other"))  # a trace with only such steps, none of them failed, is no run
 
 
@@ -38,7 +41,8 @@ class Judged:
     judgement: Judgement
     findings: list[Finding]
     source: str | None  # the file that holds its first step
-    spans: int  # including those that are none of an agent's
+    spans: int  # including those that are none of an agent's; steps, where a format has no spans
+    traces: frozenset[int] = frozenset()  # that it was made of
 
     @property
     def primary(self) -> Finding | None:
@@ -46,22 +50,53 @@ class Judged:
         return next((finding for finding in self.findings if finding.primary), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file, or a folder that is one run, on the way of a scan."""
+
+    path: str
+    named: bool  # by the user, and not only met in a folder
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Where a trace was read, and the traces that it links to."""
+
+    files: frozenset[str]
+    links: frozenset[int]
+
+
+def find(paths: Iterable[str | Path], kind: str = "auto") -> Iterator[Found | Skip]:
+    """Everything that a scan of these files and folders reads, in its order; what cannot be looked into comes as a Skip."""
+    for path in paths:
+        for found in walk(path, lambda folder: claimant(folder, kind) is not None):
+            yield found if isinstance(found, Skip) else Found(found, found == str(path))
+
+
 class Replay:
     """Collects the pieces of recorded runs and judges each run once. For one thread.
 
-    `counts` says what became of them: `spans, steps, duplicates, runs, findings, skips` and, where there were any,
+    `counts` says what became of them: `files, spans, steps, duplicates, runs, findings, skips` and, where there were any,
     `files_passed_over` (JSON of another kind in a folder), `spans_without_run, spans_over_limit, runs_judged_early,
     traces_cut` (judged early, and then there came more).
     """
 
     def __init__(
-        self, engine: Engine, *, assume_failed: bool = False, held_bytes: int = HELD_BYTES, watch: Callable[[Piece], object] | None = None
+        self,
+        engine: Engine,
+        *,
+        assume_failed: bool = False,
+        held_bytes: int = HELD_BYTES,
+        only: frozenset[int] | None = None,
+        watch: Callable[[Piece], object] | None = None,
     ) -> None:
         self.engine = engine
         self.counts: Counter[str] = Counter()
         self.skips: list[Skip] = []  # the first thousand; `counts` has their number
         self._assume_failed = assume_failed
         self._held_bytes = held_bytes
+        self._only = only  # traces to look at; None: all
+        self.seen: dict[int, Seen] = {}  # every trace, where it was read and what it links to
         self._watch = watch  # sees every piece before we do
         self._held = 0
         self._traces: OrderedDict[int, Trace] = OrderedDict()  # touched longest ago first
@@ -69,19 +104,25 @@ class Replay:
 
     def scan(self, paths: Iterable[str | Path], kind: str = "auto") -> Iterator[Judged]:
         """Read files and folders, and give every run in them. What cannot be read is in `skips`."""
-        for path in paths:
-            for found in walk(path):
-                if isinstance(found, Skip):
-                    self.skip(found)
-                    continue
-                try:
-                    yield from self.read(found, kind)
-                except SourceError as error:
-                    if isinstance(error, NotARun) and found != str(path):
-                        self.counts["files_passed_over"] += 1
-                        continue
-                    self.skip(Skip(found, 0, str(error).removeprefix(f"{found}: ")))
+        for found in find(paths, kind):
+            if isinstance(found, Skip):
+                self.skip(found)
+            else:
+                yield from self.take(found, kind)
         yield from self.finish()
+
+    def take(self, found: Found, kind: str = "auto") -> Iterator[Judged]:
+        """Read one file of a scan, giving only runs that must make room; what cannot be read at all is told to `skips`."""
+        self.counts["files"] += 1
+        try:
+            yield from self.read(found.path, kind)
+        except NotARun as error:
+            if found.named:
+                self.skip(Skip(found.path, 0, str(error).removeprefix(f"{found.path}: ")))
+            else:
+                self.counts["files_passed_over"] += 1
+        except SourceError as error:
+            self.skip(Skip(found.path, 0, str(error).removeprefix(f"{found.path}: ")))
 
     def read(self, path: str | Path, kind: str = "auto") -> Iterator[Judged]:
         """Read one file, giving only runs that must make room. Raises SourceError when it cannot be read at all."""
@@ -94,15 +135,20 @@ class Replay:
         """Take in one piece."""
         if self._watch is not None:
             self._watch(piece)
+        if isinstance(piece, Skip):
+            self.skip(piece)
+            return
+        trace_id = piece.context.trace_id if isinstance(piece, RecordedSpan) else piece.trace_id
+        if self._only is not None and trace_id not in self._only:
+            return
+        trace = self._trace(trace_id, path)
         if isinstance(piece, RecordedSpan):
             self.counts["spans"] += 1
-            self._held += self._trace(piece.context.trace_id, path).add_span(piece)
-        elif isinstance(piece, Skip):
-            self.skip(piece)
+            self._held += trace.add_span(piece)
         elif isinstance(piece, Labels):
-            self._trace(piece.trace_id, path).labels.update(piece.values)
+            trace.labels.update(piece.values)
         else:
-            self._held += self._trace(piece.trace_id, path).add_step(piece)
+            self._held += trace.add_step(piece)
 
     def skip(self, skip: Skip) -> None:
         """Count a piece that could not be read."""
@@ -145,19 +191,21 @@ class Replay:
         waiting: dict[int, tuple[Trace, Run]] = {}
         for trace_id in sorted(traces, key=lambda each: (traces[each].start_ns, each)):
             trace = traces.pop(trace_id)
+            self.seen[trace_id] = Seen(frozenset(trace.files), frozenset(trace.links))
             run = read_run([trace], self.skip)
             self.counts["steps"] += len(run.steps)
             self.counts["duplicates"] += trace.duplicates
             if trace_id in linked or is_bare(run):
                 waiting[trace_id] = trace, run
             else:
-                yield from self._conclude(run, trace.number)
+                yield from self._conclude(run, [trace])
         for group in groups(waiting):
             members = [waiting[trace_id][0] for trace_id in group]
             run = waiting[group[0]][1] if len(group) == 1 else read_run(members, _ignore)
-            yield from self._conclude(run, sum(trace.number for trace in members))
+            yield from self._conclude(run, members)
 
-    def _conclude(self, run: Run, spans: int) -> Iterator[Judged]:
+    def _conclude(self, run: Run, members: list[Trace]) -> Iterator[Judged]:
+        spans = sum(trace.number for trace in members)
         if all(step.kind in NO_RUN and not step.failed for step in run.steps.values()):
             self.counts["spans_without_run"] += spans
             return
@@ -167,6 +215,9 @@ class Replay:
         labels = run.labels
         try:
             judgement = self.engine.judge(run, assume_failed=self._assume_failed)
+            if labels.get("outcome") in FAILED:
+                judgement.failure_score = max(judgement.failure_score, KNOWN_FAILED)
+                judgement.primary = judgement.primary or choose_primary(judgement.verdicts, judgement.settled, assume_failed=True)
             findings = [
                 make_finding(
                     verdict,
@@ -181,9 +232,10 @@ class Replay:
             LOG.warning("run %032x could not be judged", run.trace_id, exc_info=True)
             self.skip(Skip(source or "", 0, f"run {run.trace_id:032x} could not be judged: {type(error).__name__}: {error}"))
             return
+        self.engine.past.add(judgement.settled)
         self.counts["runs"] += 1
         self.counts["findings"] += len(findings)
-        yield Judged(judgement, findings, source, spans)
+        yield Judged(judgement, findings, source, spans, frozenset(trace.trace_id for trace in members))
 
 
 def _ignore(skip: Skip) -> None:

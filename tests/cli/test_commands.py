@@ -18,7 +18,7 @@ DATA = Path(__file__).parent.parent / "data" / "otlp"
 FAILING = DATA / "pydantic_ai_unknown_tool.jsonl"
 RUN_FIELDS = {
     "trace_id", "source", "outcome", "failure_score", "primary", "agents", "spans", "duration_s", "input_tokens", "output_tokens",
-    "cost_usd", "findings",
+    "cost_usd", "findings", "labels",
 }  # fmt: skip
 RECORD_FIELDS = {"outcome", "steps", "model_calls", "tool_calls", "tool_errors", "input_tokens", "output_tokens", "cost_usd"}
 

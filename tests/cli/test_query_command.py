@@ -144,11 +144,12 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_answered(tmp_path: Path, ca
     assert f"{path}:2: not JSON" in done.err
 
 
-def test_a_scan_fills_a_store_that_can_be_asked_and_packed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_scan_fills_a_store_that_can_be_asked_and_packed(workers: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = str(tmp_path / "store")
     files = [str(DATA / "two_agents.jsonl"), str(DATA / "tools.jsonl")]
     for _ in range(2):  # the second time nothing is new
-        assert run("scan", *files, "--store", store) == 0
+        assert run("scan", *files, "--store", store, "--workers", workers) == 0
     capsys.readouterr()
     assert run("query", "--sql", "select count(*) as n from records", "--on", store, "--format", "json") == 0
     assert json.loads(capsys.readouterr().out) == {"n": 71}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from spantriage import __version__
-from spantriage.cli import demo, detectors, doctor, mcp, pack, query, scan, taxonomy
+from spantriage.cli import demo, detectors, doctor, logs, mcp, pack, query, scan, taxonomy, traces
 
 app = typer.Typer(
     name="spantriage",
@@ -20,6 +20,8 @@ app.command("pack")(pack.pack)
 app.command("mcp")(mcp.mcp)
 app.command("demo")(demo.demo)
 app.add_typer(detectors.app, name="detectors")
+app.add_typer(traces.app, name="traces")
+app.add_typer(logs.app, name="logs")
 app.command("taxonomy")(taxonomy.taxonomy)
 app.command("doctor")(doctor.doctor)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import gc
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import orjson
 import typer
@@ -18,17 +17,12 @@ from rich.text import Text
 
 from spantriage.cause import RANK
 from spantriage.cli.show import STYLES, console, findings_table, inert, tokens
-from spantriage.config import configure_detectors, load_settings
-from spantriage.detectors import all_detectors
-from spantriage.engine import Engine
 from spantriage.errors import SinkError
-from spantriage.replay import Judged, Replay
+from spantriage.parallel import Result, Scan
 from spantriage.sinks.jsonl import JsonlSink
+from spantriage.summary import total
 
-if TYPE_CHECKING:
-    from spantriage.store.importing import Importer
-
-__all__ = ["scan", "summarise"]
+__all__ = ["scan"]
 
 RUNS_SHOWN: Final = 40
 SKIPS_SHOWN: Final = 20
@@ -62,6 +56,7 @@ def scan(
     kind: Annotated[str, typer.Option("--from", help="The format of the input; auto looks at each file.")] = "auto",
     form: Annotated[Format, typer.Option("--format", help="table for people, json for programs: one object a run.")] = Format.table,
     fail_on: Annotated[Severity | None, typer.Option("--fail-on", help="Exit 1 when a finding is at least this severe.")] = None,
+    workers: Annotated[int, typer.Option("--workers", "-j", min=0, help="Processes that read; 0: one for each processor.")] = 1,
     store: Annotated[str | None, typer.Option("--store", help="Keep spans and findings here for questions: FOLDER[?content=yes].")] = None,
     assume: Annotated[Assume | None, typer.Option("--assume", help="The runs are known to have failed: always name a root cause.")] = None,
 ) -> None:
@@ -69,61 +64,29 @@ def scan(
 
     Example: spantriage scan traces/ --out findings.jsonl --fail-on error
     """
-    engine = Engine(configure_detectors(load_settings(), all_detectors()))
-    kept = None if store is None else _keep(store)
-    replay = Replay(engine, assume_failed=assume is Assume.failed, watch=None if kept is None else kept[0].add)
-    sinks = [sink for sink in (None if out is None else _open(out), kept and kept[1]) if sink is not None]
+    going = Scan(kind, assume is Assume.failed, workers, store)
+    sinks = [sink for sink in (None if out is None else _open(out), None if store is None else _keep(store)) if sink is not None]
     gc.set_threshold(100_000, 50, 1_000)  # much is made and kept here; the defaults would look through it all the time
     worst = -1
-    shown: list[Judged] = []
-    with _progress(replay):
-        for judged in replay.scan(paths, kind):
-            worst = max([worst, *(RANK[finding.severity] for finding in judged.findings)])
-            for sink in sinks if judged.findings else ():
-                sink.write(judged.findings)
+    shown: list[Result] = []
+    with _progress(going):
+        for result in going.run(paths):
+            worst = max([worst, *(RANK[finding.severity] for finding in result.findings)])
+            for sink in sinks if result.findings else ():
+                sink.write(result.findings)
             if form is Format.json:
-                sys.stdout.write(orjson.dumps(summarise(judged)).decode() + "\n")
+                sys.stdout.write(orjson.dumps(result.summary).decode() + "\n")
             else:
-                shown.append(judged)
+                shown.append(result)
     for sink in sinks:
         sink.close(5.0)
-    if kept is not None:
-        kept[0].close()
     if form is Format.table:
-        _print(shown, replay, out)
-    _tell_skips(replay)
-    if replay.skips and not replay.counts["spans"] and not replay.counts["steps"]:
+        _print(shown, going, out)
+    _tell_skips(going)
+    if going.skips and not going.counts["spans"] and not going.counts["steps"]:
         raise typer.Exit(2)
     if fail_on is not None and worst >= RANK[fail_on.value]:
         raise typer.Exit(1)
-
-
-def summarise(judged: Judged) -> dict[str, object]:
-    """One run as `--format json` prints it. Unknown figures are null."""
-    judgement = judged.judgement
-    records = judgement.state.records
-    steps = judgement.run.steps.values()
-    primary = judged.primary
-    start, end = min(step.start_ns for step in steps), max(step.end_ns for step in steps)
-    return {
-        "trace_id": f"{judgement.run.trace_id:032x}",
-        "source": judged.source,
-        "outcome": judgement.outcome,
-        "failure_score": judgement.failure_score,
-        "primary": None if primary is None else primary.model_dump(mode="json"),
-        "agents": {name: record.as_dict() for name, record in sorted(records.items())},
-        "spans": judged.spans,
-        "duration_s": round(max(0, end - start) / 1e9, 6),
-        "input_tokens": _sum(record.input_tokens for record in records.values()),
-        "output_tokens": _sum(record.output_tokens for record in records.values()),
-        "cost_usd": _sum(record.cost_usd for record in records.values()),
-        "findings": len(judged.findings),
-    }
-
-
-def _sum(amounts: Iterable[float | None]) -> float | None:
-    known = [amount for amount in amounts if amount is not None]
-    return sum(known) if known else None
 
 
 def _open(path: Path) -> JsonlSink:
@@ -134,43 +97,43 @@ def _open(path: Path) -> JsonlSink:
     return JsonlSink(path)
 
 
-def _keep(said: str) -> tuple[Importer, JsonlSink]:
-    """A store for spans and for what is found in them."""
-    from spantriage.store.importing import Importer
+def _keep(said: str) -> JsonlSink:
+    """Where a store keeps what is found in recorded runs. Raises StoreError when it cannot be had."""
+    from spantriage.store.layout import create
     from spantriage.store.target import read_target
 
-    importer = Importer(read_target(said))
-    return importer, JsonlSink(importer.folder / "findings" / "scanned.jsonl", max_bytes=1 << 40)
+    return JsonlSink(create(read_target(said).folder) / "findings" / "scanned.jsonl", max_bytes=1 << 40)
 
 
 class Counts(ProgressColumn):
     """How far the scan has come."""
 
-    def __init__(self, replay: Replay) -> None:
+    def __init__(self, going: Scan) -> None:
         super().__init__()
-        self._replay = replay
+        self._going = going
 
     def render(self, task: Task) -> Text:
         """Read anew with each refresh."""
-        counts = self._replay.counts
-        return Text(f"{counts['spans']:,} spans read, {counts['runs']:,} runs judged")
+        counts = self._going.counts
+        files = f"{counts['files']:,} of {counts['files_found']:,} files, " if counts["files_found"] > 1 else ""
+        return Text(f"{files}{counts['spans']:,} spans read, {counts['runs']:,} runs judged")
 
 
-def _progress(replay: Replay) -> Progress:
+def _progress(going: Scan) -> Progress:
     """Shown on a terminal, on stderr, and gone at the end."""
     screen = console(stderr=True)
-    columns = (SpinnerColumn(), Counts(replay), TimeElapsedColumn())
+    columns = (SpinnerColumn(), Counts(going), TimeElapsedColumn())
     progress = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
     progress.add_task("scan", total=None)
     return progress
 
 
-def _print(shown: list[Judged], replay: Replay, out: Path | None) -> None:
+def _print(shown: list[Result], going: Scan, out: Path | None) -> None:
     screen = console()
-    findings = [finding for judged in shown for finding in judged.findings]
-    outcomes = Counter(judged.judgement.outcome for judged in shown)
+    findings = [finding for result in shown for finding in result.findings]
+    outcomes = Counter(str(result.summary["outcome"]) for result in shown)
     told = ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))
-    screen.print(inert(f"{len(shown)} runs ({told or 'none'}), {replay.counts['spans']:,} spans, {len(findings)} findings"))
+    screen.print(inert(f"{len(shown)} runs ({told or 'none'}), {going.counts['spans']:,} spans, {len(findings)} findings"))
     if shown:
         screen.print(_runs_table(shown))
     loud = [finding for finding in findings if finding.severity != "info"]
@@ -184,40 +147,47 @@ def _print(shown: list[Judged], replay: Replay, out: Path | None) -> None:
         screen.print(inert(f"findings written to {out}"), style="dim")
 
 
-def _runs_table(shown: list[Judged]) -> Table:
+def _runs_table(shown: list[Result]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, justify in (
         ("run", "left"), ("outcome", "left"), ("agents", "left"), ("spans", "right"), ("time", "right"),
         ("tokens", "right"), ("cost", "right"), ("root cause", "left"), ("source", "left"),
     ):  # fmt: skip
         table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
-    ordered = sorted(shown, key=lambda judged: -judged.judgement.failure_score)
-    for judged in ordered[:RUNS_SHOWN]:
-        summary = summarise(judged)
-        agents = summary["agents"]
-        primary, cost = judged.primary, summary["cost_usd"]
-        total = _sum([summary["input_tokens"], summary["output_tokens"]])  # type: ignore[list-item]  # counts or None
-        outcome = judged.judgement.outcome
+    ordered = sorted(shown, key=_score)
+    for result in ordered[:RUNS_SHOWN]:
+        summary, primary = result.summary, result.primary
+        agents, labels, cost = summary["agents"], summary["labels"], summary["cost_usd"]
+        both = total([summary["input_tokens"], summary["output_tokens"]])  # type: ignore[list-item]  # counts or None
+        outcome = str(summary["outcome"])
+        trial = labels.get("trial_name") if isinstance(labels, dict) else None
         table.add_row(
-            str(summary["trace_id"])[:12],
+            inert(trial, 40) if trial else str(summary["trace_id"])[:12],
             inert(outcome, style="green" if outcome in ("ok", "passed") else STYLES["error"]),
             inert(", ".join(agents) if isinstance(agents, dict) else "", 60),
-            tokens(judged.spans),
+            tokens(summary["spans"]),
             f"{summary['duration_s']:.2f} s",
-            tokens(total),
+            tokens(both),
             f"${cost:.4f}" if isinstance(cost, float) else "-",
             inert(f"{primary.code} in {primary.agent}" if primary else "-", 80),
-            inert(judged.source, 80),
+            inert(summary["source"], 80),
         )
     if len(ordered) > RUNS_SHOWN:
         table.add_row(f"{len(ordered) - RUNS_SHOWN} more")
     return table
 
 
-def _tell_skips(replay: Replay) -> None:
+def _score(result: Result) -> float:
+    score = result.summary["failure_score"]
+    return -score if isinstance(score, float) else 0.0
+
+
+def _tell_skips(going: Scan) -> None:
     """What could not be read, on stderr, with file and line."""
-    for skip in replay.skips[:SKIPS_SHOWN]:
+    for skip in going.skips[:SKIPS_SHOWN]:
         place = f"{skip.path}:{skip.line}" if skip.line else f"{skip.path}"
         print(inert(f"{place}: {skip.reason}", 400).plain, file=sys.stderr)
-    if replay.counts["skips"] > SKIPS_SHOWN:
-        print(f"... and {replay.counts['skips'] - SKIPS_SHOWN} more that could not be read", file=sys.stderr)
+    if not going.counts["runs"] and (passed := going.counts["files_passed_over"]):
+        print(f"{passed} JSON {'file' if passed == 1 else 'files'} in no format that is known", file=sys.stderr)
+    if going.counts["skips"] > SKIPS_SHOWN:
+        print(f"... and {going.counts['skips'] - SKIPS_SHOWN} more that could not be read", file=sys.stderr)

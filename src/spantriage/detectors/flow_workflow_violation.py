@@ -13,7 +13,7 @@ from spantriage.detectors.example import answers, asks, calls, fails, span
 from spantriage.enforcement import Rules, reason_of, vote_of
 from spantriage.model import Step, ToolCall, ToolResult, Verdict
 from spantriage.rounds import Round, length, rounds_of, said
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 PREVIEW: Final = 500
@@ -100,7 +100,7 @@ class WorkflowViolation(Detector):
         replies = {reply.span_id for at in rounds for reply in at.replies}
         recorded = [s for s in settled.sequence if s.note is not None and "enforcement_reason" in s.note and s.span_id not in replies]
         for step in recorded:
-            yield self._speak(step, str((step.note or {})["enforcement_reason"]), None)
+            yield self._repeat(step, step.note or {})
         known = {step.agent for step in recorded}
         for index, at in enumerate(rounds):
             if at.span.agent not in known and at.note("round_type") != "presentation" and self._has_workflow(at):
@@ -149,7 +149,7 @@ class WorkflowViolation(Detector):
             reason=reason,
             severity="info" if reason in OTHERS else None,
             evidence=[step] if following is None else [step, following],
-            wasted_tokens=_tokens(step),
+            wasted=(step,) if step.kind == "model" else (),
         )
 
     def _give_up(self, reply: Step, reason: str, at: Round) -> Verdict:
@@ -162,10 +162,23 @@ class WorkflowViolation(Detector):
         verdict.summary = f"Agent {reply.agent} is out after {tries} in round {at.note('round')}: it {how}"
         return verdict
 
+    def _repeat(self, step: Step, note: dict[str, object]) -> Verdict:
+        """What the framework itself has recorded; where its log kept also what followed from a failure, that is no second one."""
+        reason = str(note["enforcement_reason"])
+        verdict = self._speak(step, reason, None)
+        if note.get("is_last_attempt"):
+            verdict.severity = "warning" if reason in OTHERS else "error"
+            how = self._words(step, "fatal_api_error" if reason in OTHERS else reason)
+            verdict.summary = f"Agent {step.agent} is out after {note.get('attempt')} attempts in round {note.get('round')}: it {how}"
+        elif note.get("follows_failure"):
+            verdict.severity = "info"
+        return verdict
+
     def _words(self, step: Step, reason: str) -> str:
         tools = " and ".join(dict.fromkeys(_called(step))) or "no tool"
         words = REASONS.get(reason, "was turned down")
-        return words.format(tools=tools, vote=repr(vote_of(step, (*self.workflow_tools, "", "")[1])))
+        voted = vote_of(step, (*self.workflow_tools, "", "")[1]) or (step.note or {}).get("vote")
+        return words.format(tools=tools, vote="somebody" if voted is None else repr(voted))
 
     fires_on = (
         _round(answers("I think it is Paris.", declared=_OFFERED), *_answered(), outcome="answer"),
@@ -197,9 +210,3 @@ def _called(step: Step) -> list[str]:
         return [call.name for call in step.content.requested if call.name]
     recorded = (step.note or {}).get("tool_calls")
     return [str(name) for name in recorded] if isinstance(recorded, list) else [step.tool] if step.tool else []
-
-
-def _tokens(step: Step) -> int | None:
-    if step.kind != "model" or (step.input_tokens is None and step.output_tokens is None):
-        return None
-    return (step.input_tokens or 0) + (step.output_tokens or 0)

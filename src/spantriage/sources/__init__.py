@@ -1,25 +1,36 @@
-"""Where recorded runs come from. One file each: a function that recognises the format, one that reads it piece by piece."""
+"""Where recorded runs come from. One file each: what recognises the format, and what reads it piece by piece."""
 
 from __future__ import annotations
 
 import importlib
+import logging
+import os
 import pkgutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from spantriage.errors import ConfigError, NotARun, SourceError
-from spantriage.files import LIMITS, Limits, Skip, TraceFile, open_file
+from spantriage import values
+from spantriage.errors import ConfigError, NotARun, SourceError, SpantriageError
+from spantriage.files import HEAD, LIMITS, Limits, Skip, TraceFile, open_file
+from spantriage.folder import Folder
 from spantriage.model import Step
 from spantriage.sources.spans import RecordedSpan
 
-__all__ = ["Labels", "Piece", "Source", "kinds", "open_source"]
+__all__ = ["Labels", "Piece", "Source", "claimant", "kinds", "open_source"]
+
+LOG = logging.getLogger("spantriage")
 
 
 @dataclass(slots=True)
 class Labels:
-    """What a source knows about a run besides its steps: `trial_name`, `task_name`, `outcome`."""
+    """What a source knows about a run besides its steps.
+
+    `trial_name`, `task_name`, `outcome` (passed, failed or error) go into its findings; `cause` is the source's own word
+    for why it failed, `reward` what its tests gave, `cost_usd` what it cost as a whole, `form` the format.
+    """
 
     trace_id: int
     values: dict[str, str] = field(default_factory=dict)
@@ -33,37 +44,69 @@ Piece = RecordedSpan | Step | Labels | Skip
 class Source:
     """One format of recorded runs. Give it a file here and a `SOURCE`; nothing else has to be edited.
 
-    `read` is lazy: it never holds more of a file than one piece. What it cannot read it yields as a Skip and goes on.
-    Steps that it makes carry the file in `source`; a format that keeps a run in a folder claims the folder's main file
-    and opens the others itself.
+    A format is recognised by a file's beginning (`sniff`), by the names in a folder (`claims`), or by both. Reading is
+    lazy: it never holds more of a file than one piece. What cannot be read comes as a Skip, and reading goes on. Spans are for
+    the dialects; steps, where a format has no spans, are ready to be judged and carry their file in `source`.
     """
 
     name: str  # as in `--from`
     sniff: Callable[[bytes, str], bool]  # (the first 64 KiB, the file's name): is the file ours?
     read: Callable[[TraceFile], Iterator[Piece]]
     rank: int = 50  # who is asked first, lowest first: narrow claims before wide ones
+    claims: Callable[[Folder], bool] | None = None  # is everything in this folder one run of ours?
+    read_folder: Callable[[Folder], Iterator[Piece]] | None = None
 
 
 def open_source(path: str | Path, kind: str = "auto", *, limits: Limits = LIMITS) -> Iterator[Piece]:
-    """Open one file and read it piece by piece.
+    """Open one file, or a folder that is one run, and read it piece by piece.
 
     Raises SourceError when it cannot be opened or no source knows its format, ConfigError when there is no such kind,
-    MissingExtra when unpacking it needs one; reading on never raises.
+    MissingExtra when reading it needs one; reading on never raises.
     """
-    if kind != "auto" and kind not in kinds():
-        raise ConfigError(f"unknown source {kind!r}; there are: auto, {', '.join(kinds())}")
+    named = _named(kind)
+    if os.path.isdir(path) and not os.path.islink(path):
+        source = claimant(path, kind)
+        if source is None:
+            raise SourceError(f"{path}: a folder that is no run of a format that is known")
+        return _read_folder(path, source, limits)
     file = open_file(path, limits)
-    source = _recognise(file) if kind == "auto" else next(s for s in _all() if s.name == kind)
+    source = named or _recognise(file)
     if source is None and file.head.strip():
         file.close()
-        refuse = NotARun if file.head.lstrip()[:1] in (b"{", b"[") else SourceError
+        refuse = NotARun if _is_json(file.head) else SourceError
         raise refuse(f"{path}: in no format that is known ({', '.join(kinds())})")
     return _read(file, source)
+
+
+def claimant(path: str | Path, kind: str = "auto") -> Source | None:
+    """The source that takes the whole of this folder for one run of its own, if one does."""
+    folder, named = Folder(path), _named(kind)
+    return next((s for s in _all() if s.claims is not None and named in (None, s) and s.claims(folder)), None)
+
+
+def _named(kind: str) -> Source | None:
+    if kind == "auto":
+        return None
+    if kind not in kinds():
+        raise ConfigError(f"unknown source {kind!r}; there are: auto, {', '.join(kinds())}")
+    return next(source for source in _all() if source.name == kind)
 
 
 def kinds() -> tuple[str, ...]:
     """The names of all sources."""
     return tuple(sorted(source.name for source in _all()))
+
+
+def _is_json(head: bytes) -> bool:
+    """Say whether it looks like JSON of another kind: of a file that is wholly seen, its text or first line must parse."""
+    begin = head.lstrip()
+    if begin[:1] not in (b"{", b"["):
+        return False
+    for text in (begin, begin.partition(b"\n")[0]) if len(head) < HEAD else ():
+        with suppress(ValueError):
+            values.load(text)
+            return True
+    return len(head) >= HEAD
 
 
 def _recognise(file: TraceFile) -> Source | None:
@@ -73,11 +116,32 @@ def _recognise(file: TraceFile) -> Source | None:
 def _read(file: TraceFile, source: Source | None) -> Iterator[Piece]:
     with file:
         if source is not None and file.head:
-            yield from source.read(file)
+            yield from _guarded(source.read(file), file.path, lambda: file.line)
         elif file.fault is None:
             yield Skip(file.path, 0, "empty")
         if file.fault is not None:
             yield Skip(file.path, file.line, file.fault)
+
+
+def _read_folder(path: str | Path, source: Source, limits: Limits) -> Iterator[Piece]:
+    skips: list[Skip] = []
+    assert source.read_folder is not None, f"{source.name} claims folders and cannot read them"
+    for piece in _guarded(source.read_folder(Folder(path, limits, skips.append)), str(path), lambda: 0):
+        yield from skips
+        skips.clear()
+        yield piece
+    yield from skips
+
+
+def _guarded(pieces: Iterator[Piece], path: str, line: Callable[[], int]) -> Iterator[Piece]:
+    """What a reader did not foresee ends its file, with a word on where, and not the scan."""
+    try:
+        yield from pieces
+    except (SpantriageError, GeneratorExit):
+        raise
+    except Exception as error:
+        LOG.debug("reading %s", path, exc_info=True)
+        yield Skip(path, line(), f"could not be read on: {type(error).__name__}: {error}")
 
 
 @cache

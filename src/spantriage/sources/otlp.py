@@ -14,12 +14,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-import orjson
-
 from spantriage import zst
 from spantriage.files import Skip, TraceFile
 from spantriage.sources import Piece, Source, otlp_json, otlp_protobuf
 from spantriage.sources.spans import RecordedSpan, Resource, Scope
+from spantriage.values import is_document, load, mend
 
 __all__ = ["SOURCE", "RecordedSpan", "load", "read", "sniff"]
 
@@ -39,19 +38,13 @@ def read(file: TraceFile) -> Iterator[Piece]:
     if framing is not None:
         for message in otlp_protobuf.messages(file, framing):
             yield from (message,) if isinstance(message, Skip) else _read_message(file, *message, framing)
-    elif _is_spread(file.head):
+    elif is_document(file.head):
         cap = file.limits.line_bytes
         text = file.read(cap + 1)
         yield from _read_json(file, 1, text) if len(text) <= cap else (Skip(file.path, 1, f"longer than {cap} bytes"),)
     else:
         for line in file.lines():
             yield from (line,) if isinstance(line, Skip) else _read_json(file, *line)
-
-
-def _is_spread(head: bytes) -> bool:
-    """Say whether this is one JSON document over many lines rather than one a line."""
-    first, newline, _ = head.lstrip().partition(b"\n")
-    return bool(newline) and first.rstrip()[-1:] in (b"{", b"[", b",", b":")
 
 
 def _read_message(file: TraceFile, number: int, message: bytes, framing: str) -> Iterator[Piece]:
@@ -83,25 +76,6 @@ def _read_json(file: TraceFile, number: int, text: bytes) -> Iterator[Piece]:
         yield Skip(path, number, "nested too deeply")
 
 
-def load(text: bytes) -> object:
-    """Parse JSON; also JSON with NaN, lone surrogates or broken UTF-8, which are replaced. Raises ValueError."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        try:
-            return _mend(json.loads(text.decode("utf-8", "replace")))
-        except (ValueError, RecursionError):
-            raise error from None
-
-
-def _mend(value: object) -> object:
-    if type(value) is str:
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
-    if type(value) is dict:
-        return {_mend(key): _mend(inner) for key, inner in value.items()}
-    return [_mend(inner) for inner in value] if type(value) is list else value
-
-
 def _salvage(text: bytes, path: str) -> Iterator[RecordedSpan]:
     """The spans of a damaged document that are whole themselves."""
     decoder, decoded, scope = json.JSONDecoder(), text.decode("utf-8", "replace"), Scope("")
@@ -110,14 +84,14 @@ def _salvage(text: bytes, path: str) -> Iterator[RecordedSpan]:
         at = found.end()
         try:
             if found[1] is not None:
-                scope = Scope(str(_mend(json.loads(found[1]))))
+                scope = Scope(str(mend(json.loads(found[1]))))
                 continue
             value, at = decoder.raw_decode(decoded, found.start())
         except (ValueError, RecursionError):
             tries += 1
             continue
         if "name" in value:  # a link has ids too
-            span = otlp_json.read_span(_mend(value), scope, Resource({}), path)
+            span = otlp_json.read_span(mend(value), scope, Resource({}), path)
             if isinstance(span, RecordedSpan):
                 yield span
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["NO_STATUS", "Event", "Ids", "Link", "RecordedSpan", "Resource", "Scope", "Status"]
+__all__ = ["BESIDE", "NO_STATUS", "Event", "Ids", "Link", "RecordedSpan", "Resource", "Scope", "Status", "scope_of"]
 
 
 @dataclass(slots=True)
@@ -55,7 +55,16 @@ class Link:
     context: Ids
 
 
+BESIDE: Final = "beside_spans"  # in the note of a step that says what spans do not; other steps stand in for spans that are not there
 NO_STATUS: Final = Status()
+NO_SCOPE: Final = Scope("")
+CLIENT: Final = Scope("logfire.openai")
+_CLIENT_KEYS: Final = frozenset({"logfire.msg_template", "request_data"})
+
+
+def scope_of(attributes: Mapping[str, object]) -> Scope:
+    """The scope of a span that was recorded without one, where the attributes leave no doubt and dialects go by it."""
+    return CLIENT if attributes.keys() >= _CLIENT_KEYS else NO_SCOPE
 
 
 @dataclass(slots=True)

@@ -1,0 +1,216 @@
+"""The steps of a recorded conversation: each reply a model call, each answered request a tool call, an agent around them.
+
+Logs of messages tell when a message was written, not when work on it began: a model call begins with the message
+before it, a tool call with the request. Where they tell no times, messages follow each other by a microsecond.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from spantriage import text
+from spantriage.failures import name_failure, read_result
+from spantriage.history import Tail
+from spantriage.messages import finish_reason, read_reply, read_tail
+from spantriage.model import Content, Step, ToolCall, ToolResult
+from spantriage.sources import ids
+
+__all__ = ["Failure", "Talk", "Told", "Usage", "fail", "listed", "mapping"]
+
+TICK_NS: Final = 1_000
+ASSISTANT: Final = frozenset({"assistant", "ai", "model"})
+# How Claude Code tells a model that it may not do what it asked for.
+REFUSED: Final = re.compile(
+    r"was blocked\. For security|requested permissions? to|haven't granted|requires approval|denied by your"
+    r"|Permission to use \S+ (?:with|has)",
+)
+USED: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd")
+MESSAGES: Final = 100_000  # of one conversation; what comes later is counted and not read
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens and cost of one model call; input includes cached tokens, output includes reasoning."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(slots=True)
+class Told(Usage):
+    """What steps have told so far of a total that something else tells."""
+
+    def take(self, step: Step) -> None:
+        """Add a step's own."""
+        for name in USED:
+            amount = getattr(step, name)
+            if amount is not None:
+                setattr(self, name, (getattr(self, name) or 0) + amount)
+
+    def rest(self, step: Step, total: Usage) -> Step:
+        """Let `step` tell what is missing to the total; nothing of what the total does not know."""
+        for name in USED:
+            whole = getattr(total, name)
+            setattr(step, name, None if whole is None else max(0, whole - (getattr(self, name) or 0)))
+        return step
+
+
+@dataclass(slots=True)
+class Failure:
+    """What a run, or a part of it, failed with."""
+
+    kind: str | None
+    message: str | None
+
+
+@dataclass(slots=True)
+class Talk:
+    """One agent's conversation. Give it the messages as they come; what `add` and `close` yield are its steps."""
+
+    trace_id: int
+    agent: str
+    source: str
+    dialect: str
+    parent_id: int | None = None
+    start_ns: int | None = None  # when it began, where that is known
+    model: str | None = None
+    key: str = ""  # keeps apart several conversations of one trace
+    declared: dict[str, Mapping[str, object] | None] | None = None
+    own_id: int | None = None  # the agent's span, where it is made elsewhere
+    truncated: int = 0  # messages beyond the cap
+    now_ns: int = 0
+    first_ns: int | None = None
+    result: str | None = None  # its last word, as long as nothing was asked for with it
+    _open: dict[str, tuple[ToolCall, int, int]] = field(default_factory=dict)  # requests without an answer: call, when, by whom
+    _number: int = 0
+    _task: str | None = None
+
+    @property
+    def span_id(self) -> int:
+        """The agent's own span."""
+        return self.own_id or ids.span_id(self.trace_id, self.key, "agent")
+
+    def add(
+        self,
+        message: Mapping[str, object],
+        when_ns: int | None = None,
+        *,
+        usage: Usage | None = None,
+        finish: object = None,
+        model: str | None = None,
+        line: int = 0,
+        failure: Failure | None = None,
+    ) -> Iterator[Step]:
+        """Take a message in the order in which they were written; `when_ns` is when that was."""
+        if self._number >= MESSAGES:
+            self.truncated += 1
+            return
+        begun = self._advance(when_ns)
+        role = message.get("role")
+        if type(role) is str and role in ASSISTANT:
+            step = self._reply(message, begun, usage, finish, failure)
+            step.model = text.name(model) or self.model
+            step.note = {"line": line} if line else None
+            yield step
+            return
+        content = Content()
+        read_tail(content, Tail([message]))
+        if content.task is not None and self._task is None:
+            self._task = content.task
+        for result in content.results:
+            yield self._call(result, begun, line)
+
+    def close(self, end_ns: int | None = None, failure: Failure | None = None, result: str | None = None) -> Iterator[Step]:
+        """The agent's own step. Requests that nothing answered stay without."""
+        start = self.start_ns if self.start_ns is not None else self.first_ns
+        start = start if start is not None else self.now_ns
+        end = max(start, self.now_ns, end_ns or 0)
+        step = Step(self.trace_id, self.span_id, self.parent_id, start, end, "agent", self.agent, self.dialect)
+        step.agent, step.source = self.agent, self.source
+        step.result = result if result is not None else self.result
+        if failure is not None:
+            fail(step, failure)
+        yield step
+
+    def _advance(self, when_ns: int | None) -> int:
+        """Move the clock to the message; returns when the one before it was written."""
+        begun = self.now_ns or self.start_ns or when_ns or 0
+        self.now_ns = max(begun, when_ns) if when_ns is not None else begun + TICK_NS
+        if self.first_ns is None:
+            self.first_ns = begun
+        self._number += 1
+        return begun
+
+    def _step(self, kind: str, name: str, begun: int) -> Step:
+        span_id = ids.span_id(self.trace_id, self.key, self._number, len(self._open), name)
+        step = Step(self.trace_id, span_id, self.span_id, begun, self.now_ns, "other", name, self.dialect)
+        step.kind = "model" if kind == "model" else "tool"
+        step.agent, step.source = self.agent, self.source
+        return step
+
+    def _reply(self, message: Mapping[str, object], begun: int, usage: Usage | None, finish: object, failure: Failure | None) -> Step:
+        step = self._step("model", "chat", begun)
+        content = Content(task=self._task, declared=self.declared)
+        self.declared = None
+        said = read_reply(content, message)
+        step.content = content
+        step.finish = finish_reason(finish) or finish_reason(said) or ("tool_calls" if content.requested else None)
+        step.sign = step.finish or "ok"
+        if usage is not None:
+            step.input_tokens, step.output_tokens, step.cached_tokens = usage.input_tokens, usage.output_tokens, usage.cached_tokens
+            step.reasoning_tokens, step.cost_usd = usage.reasoning_tokens, usage.cost_usd
+        if failure is not None:
+            fail(step, failure)
+        for number, call in enumerate(content.requested):
+            self._open[call.call_id or f"{self._number}:{number}"] = call, self.now_ns, step.span_id
+        self.result = content.text if not content.requested else None
+        return step
+
+    def _call(self, result: ToolResult, begun: int, line: int) -> Step:
+        key = result.call_id if result.call_id in self._open else self._next(result)
+        call, asked_ns, _ = self._open.pop(key, (None, begun, 0)) if key is not None else (None, begun, 0)
+        name = (call.name if call is not None else None) or result.name
+        step = self._step("tool", name or "tool", min(asked_ns, self.now_ns))
+        self._number += 1
+        step.tool, step.call_id = name, result.call_id or (call.call_id if call is not None else None)
+        step.arguments = call.arguments if call is not None else None
+        step.result = result.text
+        step.note = {"line": line} if line else None
+        if result.failed:
+            fail(step, Failure(None, result.text))
+            if REFUSED.search(result.text):
+                step.sign, step.error_type = "permission_denied", "PermissionDenied"
+        else:
+            step.sign = read_result(result.text) or "ok"
+        step.arguments_digest, step.result_digest = text.digest(step.arguments), text.digest(step.result)
+        return step
+
+    def _next(self, result: ToolResult) -> str | None:
+        """The oldest open request of that tool, for logs that carry no ids."""
+        if result.call_id is not None and not any(":" in key for key in self._open):
+            return None
+        return next((key for key, (call, _, _) in self._open.items() if result.name is None or call.name == result.name), None)
+
+
+def fail(step: Step, failure: Failure) -> None:
+    """Mark a step as failed, and name the failure."""
+    step.failed = True
+    step.error_type = text.name(failure.kind.rpartition(".")[2] or failure.kind) if failure.kind else None
+    step.error_message = text.clip(failure.message, 500) if failure.message else None
+    step.sign = name_failure(step.kind, step.error_type, step.error_message)
+
+
+def mapping(value: object) -> dict[str, object]:
+    """A JSON object, or {}."""
+    return value if isinstance(value, dict) else {}
+
+
+def listed(value: object) -> list[object]:
+    """A JSON list, or []."""
+    return value if isinstance(value, list) else []

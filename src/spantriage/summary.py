@@ -1,0 +1,39 @@
+"""A judged run in a few figures, as `scan --format json` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from spantriage.replay import Judged
+
+__all__ = ["summarise", "total"]
+
+
+def summarise(judged: Judged) -> dict[str, object]:
+    """One run: how it ended, why, who was in it, what it took. Unknown figures are null; `labels` is what its source knows."""
+    judgement = judged.judgement
+    records = judgement.state.records
+    steps = judgement.run.steps.values()
+    primary = judged.primary
+    start, end = min(step.start_ns for step in steps), max(step.end_ns for step in steps)
+    return {
+        "trace_id": f"{judgement.run.trace_id:032x}",
+        "source": judged.source,
+        "outcome": judgement.outcome,
+        "failure_score": judgement.failure_score,
+        "primary": None if primary is None else primary.model_dump(mode="json"),
+        "agents": {name: record.as_dict() for name, record in sorted(records.items())},
+        "spans": judged.spans,
+        "duration_s": round(max(0, end - start) / 1e9, 6),
+        "input_tokens": total(record.input_tokens for record in records.values()),
+        "output_tokens": total(record.output_tokens for record in records.values()),
+        "cost_usd": total(record.cost_usd for record in records.values()),
+        "findings": len(judged.findings),
+        "labels": dict(sorted(judgement.run.labels.items())),
+    }
+
+
+def total(amounts: Iterable[float | None]) -> float | None:
+    """The sum of what is known; None where nothing is."""
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if known else None
