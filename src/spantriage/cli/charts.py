@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from spantriage.cli.show import inert
+from spantriage.cli.show import console, inert
 from spantriage.queries.catalogue import Named
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ ROWS: Final = 1_000  # shown of an answer
 BAR: Final = 48  # characters
 EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 FAILED: Final = 17
+ID_WIDTH: Final = 16  # of a trace id's beginning, which is enough to ask with
+WIDE: Final = 160
 SAID: Final = ("_s", "_usd", "_sec", "_tokens")  # names that tell their unit
 
 
@@ -44,7 +46,12 @@ def draw(answer: pa.Table, known: Named | None) -> RenderableType:
         unit = units.get(name, "-")
         counted = any(isinstance(row[name], (int, float, Decimal)) and not isinstance(row[name], bool) for row in rows)
         head = inert(name if unit in ("-", "UTC") or name.endswith(SAID) else f"{name} ({unit})", 60)
-        table.add_column(head, justify="right" if counted else "left", overflow="fold")
+        whole = counted or unit == "UTC" or name.endswith("_id")  # such a cell is of no use in pieces
+        table.add_column(
+            head, justify="right" if counted else "left", overflow="ellipsis" if whole else "fold", no_wrap=whole,
+            max_width=ID_WIDTH if name.endswith("_id") and console().width < WIDE else None,
+            min_width=None if whole else 10,
+        )  # fmt: skip
     if known is not None and known.show == "gantt":
         table.add_column("", no_wrap=True)
     for number, row in enumerate(rows):
