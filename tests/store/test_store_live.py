@@ -262,3 +262,14 @@ def test_under_logfire_rows_are_as_logfire_would_have_them(tmp_path: Path) -> No
         ("work {x}", "span", "work 1", 9, ["t"], "under-logfire", False),
         ("said {y}", "log", "said 2", 9, None, "under-logfire", True),
     ]
+
+
+def test_the_program_loads_no_engine_to_keep_its_spans(tmp_path: Path) -> None:
+    program = (
+        "import sys, spantriage; from opentelemetry.sdk.trace import TracerProvider; p = TracerProvider(); "
+        "t = spantriage.attach(provider=p, sinks=[], store=sys.argv[1]); p.get_tracer('t').start_span('s').end(); t.flush(); "
+        "print([name for name in ('duckdb', 'pyarrow', 'sqlglot') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+    assert len(rows(tmp_path)) == 1
