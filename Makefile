@@ -35,9 +35,10 @@ contract: .venv-newest/.installed .venv-oldest/.installed .venv-oldest-logfire/.
 frameworks: $(STAMP) $(FRAMEWORKS:%=.venv-fw-%/.installed)
 	$(BIN)/python -m pytest -q -m frameworks tests/frameworks
 
-bench: $(STAMP)
-	$(BIN)/python benchmarks/overhead.py
-	$(BIN)/python benchmarks/scan.py
+# Beside the SDK alone and beside Langfuse's processor.
+bench: .venv-bench/.installed
+	.venv-bench/bin/python benchmarks/overhead.py
+	.venv-bench/bin/python benchmarks/scan.py
 
 clean:
 	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -48,6 +49,11 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,logfire]' --group dev
 	touch $(STAMP)
+
+.venv-bench/.installed: $(STAMP)
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(PIP) --editable '.[cli]' --group bench
+	touch $@
 
 # The newest releases ask for versions of each other that a package index may not have yet, hence --no-deps.
 .venv-newest/.installed: $(STAMP)

@@ -97,7 +97,7 @@ def held() -> TriageProcessor:
             pass
 
     triage = TriageProcessor(sinks=[])
-    triage.worker = Held(triage.settings, triage.worker.runs._engine.detectors, [])
+    triage.worker = Held(triage.settings, triage.worker.runs.engine.detectors, [])
     return triage
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from spantriage.worker import Entry, Worker
+from spantriage.intake import Entry
+from spantriage.worker import Worker
 
 
 @pytest.fixture(autouse=True)

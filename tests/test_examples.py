@@ -21,6 +21,7 @@ PLANTED: dict[str, set[tuple[str, str]]] = {
         ("tool.unknown", "archivist"),
         ("loop.repeated_call", "stock-keeper"),
     },
+    "budget_guard": {("loop.repeated_call", "stock-keeper")},
     "concurrent_agents": set(),  # prints a table instead, see below
     "massgen_like": {("flow.workflow_violation", "bob"), ("tool.unknown", "bob"), *CAROLS},
 }
@@ -92,6 +93,14 @@ def test_the_concurrent_example_sums_up_every_agent(tmp_path: Path) -> None:
         "stock-keeper": ("ok", "loop.repeated_call"),
         "translator": ("error", "model.rate_limited"),
     }
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_agent_with_a_budget_pauses_itself_and_is_told_why(tmp_path: Path) -> None:
+    said = run("budget_guard", tmp_path)
+
+    assert "The agent says: paused after 4 turns" in said
+    assert said.count("Budget: stock-keeper has used 4 of 4 repeats") == 1
     assert list(tmp_path.iterdir()) == []
 
 

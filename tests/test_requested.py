@@ -8,6 +8,7 @@ from spantriage.detectors.example import asks, build, calls, fails, span
 from spantriage.model import Step, ToolCall
 from spantriage.record import Record
 from spantriage.requested import Request, Requests, asked_by, is_undeclared, runs_elsewhere, unknown_tool
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 
@@ -68,7 +69,7 @@ def test_an_error_about_something_else_is_no_unknown_tool() -> None:
 
 
 def _requests(*steps: Step) -> tuple[Requests, list[Step]]:
-    settled = build(steps).settle()
+    settled = Settled.of(build(steps))
     return Requests.of(settled), settled.sequence
 
 

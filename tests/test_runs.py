@@ -17,11 +17,11 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Link, Status, StatusCode, Tracer
 from programs.agent import run
 
-from spantriage import runs
+from spantriage import runs, totals
 from spantriage.config import Settings
 from spantriage.detectors import all_detectors
 from spantriage.dialects import speaks_agent
-from spantriage.ended import keep
+from spantriage.ended import Ended, keep
 from spantriage.engine import Engine, select
 from spantriage.finding import Finding
 from spantriage.replay import Replay
@@ -46,7 +46,7 @@ class Clock:
             scope = span.instrumentation_scope
             is_agents = speaks_agent("" if scope is None else scope.name, dict(span.attributes or {}))
             self.traces[span.context.trace_id] = None
-            kept = keep(span, dict(span.attributes or {})) if is_agents else None
+            kept = Ended._make(keep(span, dict(span.attributes or {}))) if is_agents else None
             self.runs.take(span.context, span.parent, None, kept, int(self.now_s * S))
         self.findings += self.runs.take_findings()
 
@@ -341,7 +341,7 @@ def test_judged_runs_that_wait_for_late_spans_are_bounded(monkeypatch: pytest.Mo
 
 
 def test_names_of_agents_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "MAX_AGENTS", 5)
+    monkeypatch.setattr(totals, "MAX_AGENTS", 5)
     clock = Clock()
     for number in range(20):
         clock.take(*ended(calls("t", ["ok"], f"agent {number}")))
@@ -369,7 +369,7 @@ def test_nothing_is_left_of_runs_that_are_over() -> None:
 
     assert not clock.runs.live
     assert not clock.traces
-    assert not clock.runs.open_agents
+    assert not clock.runs.open.spans
     assert not clock.runs.take_findings()
     assert len(clock.runs.totals) == 3
 

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from programs.agent import run
 
-from spantriage import runs, worker
+from spantriage import intake, runs
 from spantriage.config import Settings
 from spantriage.detectors import Detector
 from spantriage.errors import ConfigError, SinkError
@@ -103,7 +103,7 @@ def test_reading_a_dropped_span_waits_for_nobody(held_up: type[Waits]) -> None:
     took = time.monotonic() - began
 
     assert len(dropped) == 2
-    assert took < worker.PATIENCE_S
+    assert took < intake.PATIENCE_S
     held_up.released.set()
     provider.shutdown()
 
@@ -124,7 +124,7 @@ def test_a_reader_waits_a_moment_for_a_busy_worker_and_then_goes_without(held_up
 
     assert shown["execute_tool next"] == own(shown["execute_tool next"])
     assert len(shown["execute_tool next"]) == 4
-    assert took < 10 * worker.PATIENCE_S
+    assert took < 10 * intake.PATIENCE_S
     assert watcher.worker.accounts()["enrich_timeout"] == 2
     held_up.released.set()
     provider.shutdown()

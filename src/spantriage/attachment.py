@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, SynchronousMult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from spantriage import __version__
+from spantriage.budget import Budget, OnExceeded
 from spantriage.config import load_settings
 from spantriage.errors import AttachError
 from spantriage.processor import TriageProcessor
@@ -39,6 +40,32 @@ class Triage:
         from spantriage.sinks.callback import CallbackSink
 
         self.processor.worker.add_sink(CallbackSink(callback))
+
+    def budget(
+        self,
+        *,
+        usd: float = 0.0,
+        tokens: int = 0,
+        steps: int = 0,
+        repeats: int = 0,
+        wall_s: float = 0.0,
+        per: Literal["agent", "run"] = "agent",
+        agent: str | None = None,
+        on_exceeded: OnExceeded | None = None,
+    ) -> None:
+        """Watch what an agent, or with `per="run"` all agents of a run together, may use in one run; 0 is any amount.
+
+        `repeats` are calls of one tool in a row with the same arguments and result. `on_exceeded(agent, what, used, limit)`
+        is called once for each limit and run, on a thread of ours; nothing is raised into the agent, which asks `should_stop`.
+        """
+        self.processor.worker.add_budget(Budget(usd, tokens, steps, repeats, wall_s, per, agent, on_exceeded))
+
+    def should_stop(self, agent: str) -> bool:
+        """Say whether a budget of this agent is used up: for its own loop, before each turn. Never raises.
+
+        Asked inside a span it answers for the run that the span belongs to, else for all live runs of the agent.
+        """
+        return self.processor.worker.should_stop(agent)
 
     def status(self) -> dict[str, Any]:
         """Each agent's reliability record so far, the live runs, and what spantriage says of itself."""

@@ -8,7 +8,7 @@ from typing import Final
 from spantriage.failures import said
 from spantriage.model import Step
 
-__all__ = ["blames_model", "leads_to", "reason_of"]
+__all__ = ["blames_model", "echoes", "leads_to", "reason_of"]
 
 _MODEL_WORDS: Final = re.compile(
     r"\bAPI(Status|Response)?Error|APIConnection|APITimeout|(RateLimit|InternalServer|BadRequest|Authentication|PermissionDenied)Error"
@@ -52,3 +52,18 @@ def reason_of(step: Step) -> str | None:
         if found := pattern.search(step.error_message or ""):
             return found[1]
     return step.error_type if step.error_type != "Exception" else None
+
+
+def echoes(parent: Step, child: Step) -> bool:
+    """Say whether the parent's failure is the child's, passed on or wrapped."""
+    if not child.failed:  # an answer that the parent could not use
+        return parent.sign in leads_to(child)
+    if child.sign not in ("error", "echo") and parent.sign == child.sign:
+        return True
+    ours, theirs = child.error_message, parent.error_message
+    if ours and theirs and (ours[:80] in theirs or theirs[:80] in ours):
+        return True
+    if parent.error_type is not None and parent.error_type == child.error_type:
+        return True
+    # A failure without words, or one that ends with its child, is a wrapper unless the table knows it for another.
+    return parent.sign == "error" and child.end_ns <= parent.end_ns <= child.end_ns + (parent.end_ns - parent.start_ns) // 4

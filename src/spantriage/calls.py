@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from spantriage import text
 from spantriage.model import Step
-from spantriage.run import Settled
+from spantriage.settled import Settled
 
-__all__ = ["Calls", "calls_of", "in_turn", "outcome", "same_call", "streaks"]
+__all__ = ["Calls", "calls_of", "in_turn", "outcome", "same_call", "streaks", "used"]
 
 
 @dataclass(slots=True)
@@ -21,20 +21,22 @@ class Calls:
     tools: list[Step] = field(default_factory=list)
     models: list[Step] = field(default_factory=list)
 
-    def cost(self, first: Step, last: Step) -> int | None:
-        """Tokens of the model calls after `first` up to the one that asked for `last`; None unless all are known."""
+    def between(self, first: Step, last: Step) -> list[Step]:
+        """The model calls after `first` up to the one that asked for `last`."""
         low = bisect_left(self.models, first.end_ns, key=_start)
         high = bisect_right(self.models, last.start_ns, key=_start)
-        total = 0
-        for model in self.models[low:high]:
-            if model.cumulative or (model.input_tokens is None and model.output_tokens is None):
-                return None
-            total += (model.input_tokens or 0) + (model.output_tokens or 0)
-        return total or None
+        return self.models[low:high]
 
 
 def calls_of(settled: Settled) -> Iterator[Calls]:
-    """The calls of every invocation of every agent of a run."""
+    """The calls of every invocation of every agent of a run; worked out once, so nobody may change them."""
+    known = settled.memo.get("calls")
+    if not isinstance(known, list):
+        known = settled.memo["calls"] = list(_calls_of(settled))
+    yield from known
+
+
+def _calls_of(settled: Settled) -> Iterator[Calls]:
     found: dict[tuple[str | None, int | None], Calls] = {}
     for step in settled.sequence:
         if step.kind == "tool" and step.sign != "echo":
@@ -70,6 +72,17 @@ def streaks(calls: Sequence[Step], alike: Callable[[Step, Step], bool]) -> Itera
         if index - first > 1:
             yield first, index
         first = index
+
+
+def used(models: Iterable[Step]) -> tuple[int | None, float | None]:
+    """Tokens and dollars of model calls; each None unless it is known of all of them."""
+    tokens: int | None = 0
+    cost_usd: float | None = 0.0
+    for step in models:
+        known = not step.cumulative and (step.input_tokens is not None or step.output_tokens is not None)
+        tokens = tokens + (step.input_tokens or 0) + (step.output_tokens or 0) if known and tokens is not None else None
+        cost_usd = cost_usd + step.cost_usd if step.cost_usd is not None and cost_usd is not None else None
+    return tokens or None, cost_usd or None
 
 
 def _start(step: Step) -> int:

@@ -9,14 +9,17 @@ from __future__ import annotations
 from typing import Final
 
 from spantriage.model import Severity, Step, Verdict
-from spantriage.run import Run, Settled
+from spantriage.run import Run
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 __all__ = ["choose_primary", "decide_outcome", "failure_score", "score_of", "severity_of", "weigh"]
 
 RANK: Final[dict[Severity, int]] = {"info": 0, "warning": 1, "error": 2, "critical": 3}
+# What work has cost takes no run down, even where it is told of a span whose failure did.
+COSTS: Final = frozenset({"cost.runaway", "cost.duplicate_work"})
 # A failed final outcome says that the run failed, not why: an incident before it is the better cause.
-CONSEQUENCES: Final = frozenset({"flow.error", "flow.no_final_answer", "flow.step_limit", "flow.cancelled", "flow.output_lost"})
+CONSEQUENCES: Final = COSTS | {"flow.error", "flow.no_final_answer", "flow.step_limit", "flow.cancelled", "flow.output_lost"}
 
 
 def severity_of(verdict: Verdict) -> Severity:
@@ -37,7 +40,7 @@ def weigh(verdicts: list[Verdict], settled: Settled) -> list[Verdict]:
         key = (verdict.code, step.trace_id, step.span_id, verdict.agent)
         if key in kept:
             continue
-        if verdict.severity is None and not step.implied and step.span_id in settled.fatal and severity_of(verdict) == "warning":
+        if verdict.severity is None and severity_of(verdict) == "warning" and _is_fatal(verdict, settled):
             verdict.severity = "error"
         kept[key] = verdict
     return sorted(kept.values(), key=lambda v: (v.step.order, v.code))
@@ -62,15 +65,19 @@ def choose_primary(verdicts: list[Verdict], settled: Settled, *, assume_failed: 
 
 def _evidence(verdict: Verdict, settled: Settled) -> tuple[bool, bool, int, float, int, int]:
     step = verdict.step
-    fatal = step.span_id in settled.fatal and not step.implied
     return (
-        fatal,
+        _is_fatal(verdict, settled),
         verdict.code not in CONSEQUENCES,
         RANK[severity_of(verdict)],
         score_of(verdict),
         -step.start_ns,
         -step.span_id,
     )
+
+
+def _is_fatal(verdict: Verdict, settled: Settled) -> bool:
+    step = verdict.step
+    return step.span_id in settled.fatal and not step.implied and verdict.code not in COSTS
 
 
 def decide_outcome(run: Run, state: RunState, settled: Settled, verdicts: list[Verdict]) -> str:

@@ -18,6 +18,7 @@ __all__ = ["Settings", "configure_detectors", "load_settings"]
 
 PREFIX: Final = "SPANTRIAGE_"
 DEFAULT_SINKS: Final = ("otlp", "jsonl:.spantriage/findings.jsonl")
+BUDGETS: Final = "cost.budget_exceeded"  # the detector that tells by a finding, too, when an agent uses more than it may
 SWITCH: Final = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -43,6 +44,14 @@ class Settings:
     """Steps kept of one run; later ones are counted and not looked at again."""
     queue_size: int = 8_192
     """Ended spans that may wait for the worker; beyond it the oldest is dropped and counted."""
+    journal: str = ""
+    """Folder of the journal of open spans, by which the next start tells of a crash; empty: beside a `jsonl` sink; `off`: none."""
+    budget_usd: float = 0.0
+    """Dollars after which `Triage.should_stop` stops an agent within a run; 0: any number."""
+    budget_tokens: int = 0
+    """Tokens after which it does; 0: any number."""
+    budget_steps: int = 0
+    """Model calls and tool calls after which it does; 0: any number."""
     exit_s: float = 1.5
     """How long the end of the process may wait for findings to leave, in seconds."""
     detectors: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -73,13 +82,16 @@ def configure_detectors(settings: Settings, known: Iterable[type[Detector]]) -> 
         names = {detector.code, detector.code.partition(".")[0]}
         if (settings.select and not names & {*settings.select}) or names & {*settings.ignore}:
             continue
-        chosen.append(_configure(detector, settings.detectors.get(detector.code, {})))
+        chosen.append(_configure(detector, settings))
     return tuple(chosen)
 
 
-def _configure(detector: type[Detector], values: object) -> Detector:
+def _configure(detector: type[Detector], settings: Settings) -> Detector:
+    values = settings.detectors.get(detector.code, {})
     if not isinstance(values, Mapping):
         raise ConfigError(f"settings of detector {detector.code} cannot be {values!r}; they are a table")
+    if detector.code == BUDGETS:
+        values = {**{f"agent_{what}": getattr(settings, f"budget_{what}") for what in ("usd", "tokens", "steps")}, **values}
     standard = detector()
     unknown = values.keys() - {f.name for f in fields(detector)}
     if unknown:
@@ -144,9 +156,13 @@ def _convert(default: object, value: object) -> object:
         if isinstance(value, bool):
             raise TypeError
         found = type(default)(str(value))
-        if not (1 if isinstance(default, int) else 0) <= found < 1e12:
+        if not (1 if isinstance(default, int) and default else 0) <= found < 1e12:  # a whole number that is 0 stands for "any"
             raise ValueError
         return found
+    if isinstance(default, str):
+        if not isinstance(value, str):
+            raise TypeError
+        return value
     if isinstance(default, tuple):
         words = value.split(",") if isinstance(value, str) else list(value) if isinstance(value, Iterable) else None
         if words is None or not all(isinstance(word, str) for word in words):

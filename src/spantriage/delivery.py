@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from spantriage.finding import Finding
     from spantriage.sinks import Sink, Survey
 
-__all__ = ["Delivery"]
+__all__ = ["Delivery", "Orders"]
 
 LOG: Final = logging.getLogger("spantriage")
 FOREVER: Final = float("inf")
@@ -122,6 +123,38 @@ class Delivery:
         self._counters[f"sink_errors.{name}"] += 1
         if self._counters[f"sink_errors.{name}"] == 1:
             LOG.warning("sink %s failed and will be asked again: %s", name, error)
+
+
+class Orders:
+    """Those who wait for delivery: it is one thread's business, which a sink may hold up longer than they can wait."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[float, SimpleQueue[bool]]] = deque()  # until when, where to answer
+
+    @property
+    def waits(self) -> bool:
+        """Whether somebody does."""
+        return bool(self._waiting)
+
+    def place(self, deadline: float, wake: SimpleQueue[None]) -> bool:
+        """Have everything delivered by the thread that waits at `wake`; False when it cannot be, or is not until the deadline."""
+        answer: SimpleQueue[bool] = SimpleQueue()
+        self._waiting.append((deadline, answer))
+        wake.put(None)
+        try:
+            return answer.get(timeout=max(0.0, deadline - time.monotonic()))
+        except Empty:
+            return False
+
+    def fill(self, deliver: Callable[[float], bool]) -> None:
+        """Deliver for each, and say how it went; on the thread in question."""
+        while self._waiting:
+            deadline, answer = self._waiting.popleft()
+            done = False
+            try:
+                done = deliver(deadline)
+            finally:
+                answer.put(done)
 
 
 def name_of(sink: Sink) -> str:

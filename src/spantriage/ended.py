@@ -1,4 +1,4 @@
-"""What is kept of a span from its end until the worker looks at it: no lock and no empty list of the SDK's."""
+"""What is kept of a span from its end until the worker looks at it: a third of the three kilobytes that the SDK's object takes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Ended", "keep"]
 
 
 class Ended(NamedTuple):
-    """What an agent's span says, in a third of the three kilobytes that the SDK's object takes."""
+    """What an agent's span says."""
 
     context: SpanContext
     parent: SpanContext | None
@@ -28,21 +28,20 @@ class Ended(NamedTuple):
     status: Status
 
 
-def keep(span: ReadableSpan, attributes: dict[str, Any]) -> Ended:
-    """Take what is read later from a span with these attributes. By private names: the public ones copy with each look."""
-    events, links = span._events, span._links
-    return tuple.__new__(  # what Ended(...) does, in half the time
-        Ended,
-        (
-            span._context,
-            span._parent,
-            attributes,
-            span._name,
-            span._start_time,
-            span._end_time,
-            tuple(events) if events else (),
-            tuple(links) if links else (),
-            span._instrumentation_scope,
-            span._status,
-        ),
+def keep(span: ReadableSpan, attributes: dict[str, Any]) -> tuple[Any, ...]:
+    """The fields of an `Ended`, as a plain tuple: that takes half the time, on the thread where the span ends.
+
+    By private names: the public ones copy with each look. An empty list of the SDK's is not worth its lock.
+    """
+    return (
+        span._context,
+        span._parent,
+        attributes,
+        span._name,
+        span._start_time,
+        span._end_time,
+        span._events or (),
+        span._links or (),
+        span._instrumentation_scope,
+        span._status,
     )

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from spantriage.cause import choose_primary, decide_outcome, failure_score, weigh
 from spantriage.detectors import Detector, Tier
 from spantriage.model import Kind, Step, Verdict
-from spantriage.run import Run, Settled
+from spantriage.prices import fill_costs
+from spantriage.run import Run
+from spantriage.settled import Settled
+from spantriage.spending import Spending
 from spantriage.state import AgentState, RunState
 
 __all__ = ["Engine", "Judgement"]
@@ -38,6 +41,7 @@ class Engine:
 
     detectors: tuple[Detector, ...]
     tiers: tuple[Tier, ...] = ("inline", "worker", "run")
+    past: Spending = field(default_factory=Spending)  # of runs that nothing more is expected of
     errors: Counter[str] = field(default_factory=Counter)  # detector code -> exceptions
     _table: dict[tuple[Kind, str], tuple[Detector, ...]] = field(default_factory=dict)
     _failing: Counter[str] = field(default_factory=Counter)
@@ -67,8 +71,9 @@ class Engine:
 
     def judge(self, run: Run, *, assume_failed: bool = False) -> Judgement:
         """Judge a run from scratch: the same steps give the same verdicts, whatever order they came in."""
-        settled = run.settle()
-        state = RunState(settled.trace_id, steps=settled.steps, parents=settled.parents, root=settled.root, ended=True)
+        settled = Settled.of(run)
+        fill_costs(settled.sequence)
+        state = RunState(settled.trace_id, steps=settled.steps, parents=settled.parents, root=settled.root, past=self.past, ended=True)
         verdicts: list[Verdict] = []
         for step in settled.sequence:
             agent = state.agent_of(step)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -15,6 +14,7 @@ from spantriage.detectors import all_detectors
 from spantriage.dialects import speaks_agent
 from spantriage.ended import keep
 from spantriage.enrichment import Enriched
+from spantriage.excuses import excuse
 from spantriage.processor import FLUSH_S
 from spantriage.worker import Worker
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from spantriage.sinks import Sink
 
 __all__ = ["TriageExporter"]
-
-LOG: Final = logging.getLogger("spantriage")
 
 
 class TriageExporter(SpanExporter):
@@ -95,9 +93,7 @@ def enrich(span: ReadableSpan, worker: Worker) -> ReadableSpan:
         enriched = queue(span, worker)
         return span if enriched is None else copy_with(span, enriched)
     except Exception:
-        worker.count("hook_errors")
-        if worker.counters["hook_errors"] == 1:
-            LOG.warning("a span is exported without its verdict", exc_info=True)
+        excuse(worker.counters, "hook_errors", "a span is exported without its verdict")
         return span
 
 

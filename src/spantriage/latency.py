@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 __all__ = ["Latency"]
@@ -40,3 +41,11 @@ class Latency:
                 value = bucket if bucket < 16 else ((bucket & 15) << shift) + (1 << shift >> 1)
                 return min(value, self.max_ns)
         return None
+
+    def figures(self) -> Iterator[tuple[str, float]]:
+        """Half of them, most of them and the longest, in milliseconds."""
+        for label, q in (("p50", 0.5), ("p95", 0.95)):
+            found = self.quantile(q)
+            if found is not None:
+                yield label, round(found / 1e6, 3)
+        yield "max", round(self.max_ns / 1e6, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 from spantriage import text
@@ -15,6 +16,9 @@ TEXT_CAP: Final = 20_000  # characters of an answer that are kept until the work
 RESULT_CAP: Final = 4_000
 ARGUMENTS_CAP: Final = 20_000
 MESSAGES_CAP: Final = 4_000  # messages of one history that are looked at
+KNOWN_CAP: Final = 1 << 16  # characters of tool definitions that are remembered
+MAPPINGS: Final = (dict, Mapping)  # the first is nearly always right, and the cheaper one to ask
+Definitions = dict[str, Mapping[str, object] | None]
 
 FINISH: Final[dict[str, FinishReason]] = {
     "stop": "stop", "end_turn": "stop", "stop_sequence": "stop", "completed": "stop", "complete": "stop", "eos": "stop",
@@ -52,7 +56,7 @@ def read_reply(content: Content, messages: object) -> str | None:
     """Read what the model answered into `content`; returns the finish reason that a message carries, if one does."""
     finish: str | None = None
     loaded = text.load(messages)
-    if isinstance(loaded, Mapping):
+    if isinstance(loaded, MAPPINGS):
         loaded = [loaded]
     if not isinstance(loaded, (list, tuple)):
         content.truncated = content.truncated or (type(messages) is str and len(messages) > text.LOAD_CAP)
@@ -96,31 +100,41 @@ def read_tail(content: Content, tail: Tail) -> None:
             content.results.append(result)
 
 
-def read_definitions(value: object) -> dict[str, Mapping[str, object] | None] | None:
-    """Tool definitions in any of the usual shapes, as name -> JSON Schema; None when there is nothing to read."""
+def read_definitions(value: object) -> Definitions | None:
+    """Tool definitions in any of the usual shapes, as name -> JSON Schema; None when there is nothing to read.
+
+    Every model call of an agent tells them again, so those of the last few agents are remembered; do not change them.
+    """
+    return _known_definitions(value) if type(value) is str and len(value) <= KNOWN_CAP else _read_definitions(value)
+
+
+def _read_definitions(value: object) -> Definitions | None:
     loaded = text.load(value)
     if not isinstance(loaded, (list, tuple)):
         return None
-    declared: dict[str, Mapping[str, object] | None] = {}
+    declared: Definitions = {}
     for tool in loaded[:1_000]:
         tool = text.load(tool) if type(tool) is str and tool[:1] == "{" else tool
         if type(tool) is str:
             declared[tool] = None
-        elif isinstance(tool, Mapping):
+        elif isinstance(tool, MAPPINGS):
             inner = tool.get("function")
-            spec = inner if isinstance(inner, Mapping) else tool
+            spec = inner if isinstance(inner, MAPPINGS) else tool
             name = text.name(spec.get("name"))
             schema = next((spec[key] for key in _SCHEMAS if spec.get(key)), None)
-            if isinstance(schema, Mapping) and isinstance(schema.get("json"), Mapping):
+            if isinstance(schema, MAPPINGS) and isinstance(schema.get("json"), MAPPINGS):
                 schema = schema["json"]  # Bedrock's wrapper
             if name is not None:
-                declared[name] = schema if isinstance(schema, Mapping) else None
+                declared[name] = schema if isinstance(schema, MAPPINGS) else None
     return declared or None
+
+
+_known_definitions = lru_cache(maxsize=32)(_read_definitions)
 
 
 def _as_message(item: object) -> Mapping[str, object] | None:
     """A message as it is; a Responses item as the message that it stands for, or None where it says nothing that we read."""
-    if not isinstance(item, Mapping):
+    if not isinstance(item, MAPPINGS):
         return None
     kind = item.get("type")
     if type(kind) is not str or "role" in item or "parts" in item or "content" in item:
@@ -145,9 +159,9 @@ def _calls(message: Mapping[str, object]) -> Iterator[ToolCall]:
             yield _call(part.get("name"), part.get("id") or part.get("call_id"), part.get("arguments", part.get("input")))
     flat = message.get("tool_calls")
     for call in flat if isinstance(flat, (list, tuple)) else ():
-        if isinstance(call, Mapping):
+        if isinstance(call, MAPPINGS):
             inner = call.get("function")
-            spec = inner if isinstance(inner, Mapping) else call
+            spec = inner if isinstance(inner, MAPPINGS) else call
             yield _call(spec.get("name"), call.get("id"), spec.get("arguments", spec.get("args")))
 
 
@@ -155,8 +169,8 @@ def _call(name: object, call_id: object, arguments: object) -> ToolCall:
     said = text.plain(arguments)
     valid: bool | None = None
     if said is not None:
-        valid = not said.strip() or isinstance(text.load(said), Mapping) or len(said) > text.LOAD_CAP
-        if isinstance(arguments, Mapping) and "INVALID_JSON" in arguments:  # pydantic-ai's mark
+        valid = not said.strip() or isinstance(text.load(said), MAPPINGS) or len(said) > text.LOAD_CAP
+        if isinstance(arguments, MAPPINGS) and "INVALID_JSON" in arguments:  # pydantic-ai's mark
             valid = False
         said = text.clip(said, ARGUMENTS_CAP)
     return ToolCall(text.name(name), text.name(call_id), said, valid)
@@ -177,7 +191,7 @@ def _results(message: Mapping[str, object]) -> Iterator[ToolResult]:
 
 
 def _result(found: object, call_id: object, name: object, failed: object) -> ToolResult:
-    if isinstance(found, (list, tuple)) and all(isinstance(p, Mapping) and "text" in p for p in found):
+    if isinstance(found, (list, tuple)) and all(isinstance(p, MAPPINGS) and "text" in p for p in found):
         found = "\n".join(str(p["text"]) for p in found)
     said = text.plain(found) or ""
     return ToolResult(text.clip(said, RESULT_CAP), text.name(call_id), text.name(name), failed=failed if type(failed) is bool else None)
@@ -195,7 +209,7 @@ def _parts(message: Mapping[str, object]) -> Iterable[Mapping[str, object]]:
     for key in ("parts", "content"):
         parts = message.get(key)
         if isinstance(parts, (list, tuple)):
-            return [part for part in parts if isinstance(part, Mapping) and (part.get("type") is None or type(part["type"]) is str)]
+            return [part for part in parts if isinstance(part, MAPPINGS) and (part.get("type") is None or type(part["type"]) is str)]
     return []
 
 

@@ -120,6 +120,7 @@ class Content:
     requested: list[ToolCall] = field(default_factory=list)
     results: list[ToolResult] = field(default_factory=list)  # only the new tail of the history
     declared: dict[str, Mapping[str, object] | None] | None = None  # tool name -> JSON Schema of its arguments
+    must_call: bool = False  # the request demands a tool call
     task: str | None = None  # digest of the first user message, to tell conversations apart
     truncated: bool = False  # a part was larger than the reader's cap and was not read
 
@@ -175,6 +176,11 @@ class Step:
         return max(0, self.end_ns - self.start_ns)
 
     @property
+    def the_model(self) -> str:
+        """The model, as a sentence names it."""
+        return f"model {self.model}" if self.model else "the model"
+
+    @property
     def order(self) -> tuple[int, int, int]:
         """The place in the canonical order of a run: by start; a parent before its children."""
         return (self.start_ns, -self.end_ns, self.span_id)
@@ -197,6 +203,11 @@ class Verdict:
     near: str | None = None  # live only: the agent at work, as far as was known when the span ended
     wasted_tokens: int | None = None
     wasted_cost_usd: float | None = None
+
+    def withdraw(self) -> None:
+        """Take it back; its finding is sent again like this."""
+        self.severity, self.score = "info", 0.0
+        self.summary = f"Withdrawn: {self.summary}"
 
     @property
     def code(self) -> str:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +19,7 @@ from spantriage.detectors import all_detectors
 from spantriage.dialects import speaks_agent
 from spantriage.ended import keep
 from spantriage.enrichment import Enriched
+from spantriage.excuses import excuse
 from spantriage.worker import Worker
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TriageProcessor"]
 
-LOG: Final = logging.getLogger("spantriage")
 AGENT_KEY: Final = "gen_ai.agent.name"
+OPERATION_KEY: Final = "gen_ai.operation.name"
 FLUSH_S: Final = 5.0
 _NONE: Final[dict[str, Any]] = {}
 
@@ -50,9 +50,10 @@ class TriageProcessor(SpanProcessor):
     def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
         """Remember which agents are at work, so that what ends below them has a name before they end."""
         try:
-            own = getattr(span._attributes, "_dict", _NONE)
-            if AGENT_KEY in own:
-                self.worker.start(span, own[AGENT_KEY])
+            held: Any = span._attributes
+            own = held._dict if type(held) is BoundedAttributes else _NONE
+            if OPERATION_KEY in own or AGENT_KEY in own:
+                self.worker.start(span, own.get(AGENT_KEY))
         except Exception:
             self._excuse("on_start")
 
@@ -74,9 +75,14 @@ class TriageProcessor(SpanProcessor):
             scope, context = span._instrumentation_scope, span._context
             if context is None:
                 return  # made by hand, and part of no trace
-            if not speaks_agent("" if scope is None else scope.name, own):
-                if worker.traces and context.trace_id in worker.traces:
-                    self._end_other(span, context, own)
+            if not speaks_agent("" if scope is None else scope._name, own):
+                # Of others' spans only the place in an agent's trace is kept. A context is a tuple: trace_id, span_id, is_remote, ...
+                if worker.traces and context[0] in worker.traces:
+                    parent = span._parent
+                    if parent is None or parent[2]:
+                        self._end_root(span, context, parent, own)
+                    else:
+                        worker.put((context, parent, None, None))
                 return
             enriched = None
             if self.enriches:
@@ -96,11 +102,10 @@ class TriageProcessor(SpanProcessor):
         if context is not None and (is_agents or context.trace_id in self.worker.traces):
             self.worker.put((context, span._parent, None, keep(span, own) if is_agents else None))
 
-    def _end_other(self, span: ReadableSpan, context: SpanContext, own: dict[str, Any]) -> None:
-        """A span of nobody's that is the root above an agent's spans, or lies between them: of that only its place is kept."""
-        parent = span._parent
+    def _end_root(self, span: ReadableSpan, context: SpanContext, parent: SpanContext | None, own: dict[str, Any]) -> None:
+        """The root above agents' spans, itself nobody's: it shows what came to pass below it."""
         enriched = None
-        if self.enriches and (parent is None or parent.is_remote):
+        if self.enriches:
             span._attributes = enriched = Enriched(own, self.worker, getattr(span._attributes, "dropped", 0))
         self.worker.put((context, parent, enriched, None))
 
@@ -125,9 +130,7 @@ class TriageProcessor(SpanProcessor):
         return True
 
     def _excuse(self, hook: str) -> None:
-        self.worker.count("hook_errors")
-        if self.worker.counters["hook_errors"] == 1:
-            LOG.warning("%s failed; the span is left as it is", hook, exc_info=True)
+        excuse(self.worker.counters, "hook_errors", f"{hook} failed; the span is left as it is")
 
     def __reduce__(self) -> str:
         raise TypeError("a TriageProcessor holds threads and open files: make a new one in the other process")

@@ -6,24 +6,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from spantriage import attempts
 from spantriage.latency import Latency
 from spantriage.model import Step, Verdict
 from spantriage.redact import redact
-from spantriage.text import clean, clip
+from spantriage.text import clean, clip, count
 
 __all__ = ["Record"]
 
 NAME_CAP: Final = 80
-PREVIEW_CAP: Final = 500
 LISTED: Final = 1_000  # entries of each list
 CHARS_LOST_FLAG: Final = 5_000
-RETRIES_FLAG: Final = 2
-# An attempt is counted when it is followed by another; that a call failed counts at once.
-FAILED_CALLS: Final = frozenset(("api_error", "fatal_api_error"))
-# Reasons that are misuse of the workflow's tools; the others are their absence, or somebody else's failure.
-WORKFLOW_ERRORS: Final = frozenset(
-    ("vote_no_answers", "vote_and_answer", "invalid_vote_id", "answer_limit", "answer_novelty", "answer_duplicate")
-)
 
 
 @dataclass(slots=True)
@@ -46,6 +39,7 @@ class Record:
     cost_usd: float | None = None
     wasted_tokens: int | None = None
     wasted_cost_usd: float | None = None
+    unpriced_calls: int = 0  # model calls that told their usage and whose cost nobody knows
     longest_failure_streak: int = 0
     recovery_ns: int | None = None  # the longest time from a first failed tool call to the next that worked
     enforcement_attempts: list[dict[str, object]] = field(default_factory=list)
@@ -103,6 +97,8 @@ class Record:
             self.reasoning_tokens = (self.reasoning_tokens or 0) + step.reasoning_tokens
         if step.cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0.0) + step.cost_usd
+        elif step.input_tokens:
+            self.unpriced_calls += 1
 
     def _add_total(self, step: Step) -> None:
         """Where no model call tells its usage, the latest of the agent's running totals is what it has used."""
@@ -145,30 +141,15 @@ class Record:
         if code == "flow.workflow_violation":
             self._add_enforcement(verdict)
         elif code == "flow.output_lost":
-            chars = (verdict.step.note or {}).get("chars_lost")
-            self.total_buffer_chars_lost += chars if type(chars) is int else 0
+            self.total_buffer_chars_lost += count((verdict.step.note or {}).get("chars_lost")) or 0
 
     def _add_enforcement(self, verdict: Verdict) -> None:
-        note = verdict.step.note or {}
         reason = verdict.reason or "unknown"
-        chars = note.get("buffer_chars")
-        attempt = {
-            "round": note.get("round"),
-            "attempt": note.get("attempt") or 1 + sum(a["round"] == note.get("round") for a in self.enforcement_attempts),
-            "max_attempts": note.get("max_attempts"),
-            "reason": reason,
-            "tool_calls": note.get("tool_calls", []),
-            "error_message": _safe(note.get("error_message") or verdict.summary),
-            "buffer_preview": _safe(note.get("buffer_preview")),
-            "buffer_chars": chars if type(chars) is int else 0,
-            "timestamp": verdict.step.end_ns / 1e9,
-        }
-        is_last = bool(note.get("is_last_attempt"))
-        self.exhausted += is_last
-        if not is_last or reason in FAILED_CALLS:
-            self.enforcement_attempts = [*self.enforcement_attempts[1 - LISTED :], attempt]
-            self.total_buffer_chars_lost += chars if type(chars) is int else 0
-        if reason in WORKFLOW_ERRORS and reason not in self.workflow_errors:
+        self.exhausted += attempts.is_last(verdict)
+        if attempts.is_counted(verdict):
+            self.enforcement_attempts = [*self.enforcement_attempts, attempts.attempt_of(verdict, self.enforcement_attempts)][-LISTED:]
+            self.total_buffer_chars_lost += count((verdict.step.note or {}).get("buffer_chars")) or 0
+        if reason in attempts.WORKFLOW_ERRORS and reason not in self.workflow_errors:
             self.workflow_errors.append(reason)
 
     def merge(self, other: Record) -> None:
@@ -200,16 +181,13 @@ class Record:
     @property
     def by_round(self) -> dict[str, dict[str, object]]:
         """Enforcement attempts of each round: `{"0": {"count": 2, "reasons": [...]}}`."""
-        rounds: dict[str, list[object]] = {}
-        for attempt in self.enforcement_attempts:
-            rounds.setdefault(str(attempt["round"]), []).append(attempt["reason"])
-        return {number: {"count": len(reasons), "reasons": reasons} for number, reasons in rounds.items()}
+        return attempts.by_round(self.enforcement_attempts)
 
     @property
     def red_flags(self) -> list[str]:
         """What a person should look at: retries in one round, much text lost, tools that do not exist."""
         flags = []
-        if any(len(entry["reasons"]) >= RETRIES_FLAG for entry in self.by_round.values() if isinstance(entry["reasons"], list)):
+        if attempts.is_retried(self.enforcement_attempts):
             flags.append("retries_in_round")
         if self.total_buffer_chars_lost > CHARS_LOST_FLAG:
             flags.append("chars_lost")
@@ -224,11 +202,7 @@ class Record:
         if self.input_tokens and self.cached_tokens is not None:
             yield "cache_hit_rate", round(self.cached_tokens / self.input_tokens, 4)
         for kind, latency in self.latency.items():
-            for label, q in (("p50", 0.5), ("p95", 0.95)):
-                found = latency.quantile(q)
-                if found is not None:
-                    yield f"{kind}_{label}_ms", round(found / 1e6, 3)
-            yield f"{kind}_max_ms", round(latency.max_ns / 1e6, 3)
+            yield from ((f"{kind}_{label}_ms", ms) for label, ms in latency.figures())
         if self.recovery_ns is not None:
             yield "recovery_ms", round(self.recovery_ns / 1e6, 3)
 
@@ -268,14 +242,9 @@ class Record:
         }
 
 
-def _safe(said: object) -> str | None:
-    """Agent text without credentials and control characters."""
-    return clean(redact(clip(said, PREVIEW_CAP))) if type(said) is str else None
-
-
 _COUNTS: Final = (
     "steps", "model_calls", "tool_calls", "tool_errors", "silent_failures", "errors", "retries", "repeats",
-    "total_buffer_chars_lost", "exhausted",
+    "total_buffer_chars_lost", "exhausted", "unpriced_calls",
 )  # fmt: skip
 _USAGE: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd")
 _AMOUNTS: Final = (*_USAGE, "wasted_tokens", "wasted_cost_usd")

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from spantriage import dialects, text
+from spantriage import dialects
 from spantriage.files import Skip
 from spantriage.joining import BARE, LINKS, Joiner
 from spantriage.model import Step
-from spantriage.run import Run
+from spantriage.run import Run, shorten
 from spantriage.sources import ids
 from spantriage.sources.spans import BESIDE, RecordedSpan
 
@@ -20,7 +20,6 @@ __all__ = ["SPAN_BYTES", "Trace", "groups", "is_bare", "read_run"]
 LOG = logging.getLogger("spantriage")
 MAX_STEPS: Final = 100_000  # spans of one trace, steps of one run
 SPAN_BYTES: Final = 2_000  # what a span takes besides its texts
-TEXT_CAP: Final = 1_000  # characters kept of arguments and results once messages are read, as on live runs
 LOG_PATH: Final = "massgen.log_path"  # of the span whose run also kept a log in a folder
 JOINED: Final = 1 << 20  # tool calls and conversations that are remembered to find out what belongs together
 
@@ -116,8 +115,7 @@ def read_run(traces: list[Trace], skip: Callable[[Skip], None]) -> Run:
         run.duplicates += trace.duplicates
         run.truncated += trace.truncated
     for step in run.steps.values():
-        step.arguments = None if step.arguments is None else text.clip(step.arguments, TEXT_CAP)
-        step.result = None if step.result is None else text.clip(step.result, TEXT_CAP)
+        shorten(step)
     return run
 
 

@@ -223,6 +223,7 @@ class Replay:
             LOG.warning("run %032x could not be judged", run.trace_id, exc_info=True)
             self.skip(Skip(source or "", 0, f"run {run.trace_id:032x} could not be judged: {type(error).__name__}: {error}"))
             return
+        self.engine.past.add(judgement.settled)
         self.counts["runs"] += 1
         self.counts["findings"] += len(findings)
         yield Judged(judgement, findings, source, spans, frozenset(trace.trace_id for trace in members))

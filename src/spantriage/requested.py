@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from spantriage.arguments import blame, fault
 from spantriage.failures import name_failure, read_result
 from spantriage.model import Step, ToolCall
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState
 
 __all__ = ["Request", "Requests", "asked_by", "is_explained", "is_undeclared", "runs_elsewhere", "succeeded", "unknown_tool", "was_refused"]

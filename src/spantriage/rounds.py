@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from spantriage.model import Step
-from spantriage.run import Settled
+from spantriage.settled import Settled
 
 __all__ = ["ACCEPTED", "Round", "length", "rounds_of", "said"]
 

@@ -6,91 +6,66 @@ or when there are too many. A span that comes later opens it again; the findings
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.trace import SpanContext, StatusCode
 
-from spantriage import dialects, text
+from spantriage import dialects, prices, text
+from spantriage.budget import Guard
 from spantriage.config import Settings
 from spantriage.detectors import Detector
 from spantriage.ended import Ended
 from spantriage.engine import Engine, Judgement
 from spantriage.enrichment import Enriched
+from spantriage.excuses import excuse
 from spantriage.joining import BARE, LINKS, Joiner
-from spantriage.late import load_finding
+from spantriage.live_run import LiveRun
 from spantriage.model import Step, Verdict
+from spantriage.open_spans import OpenSpans
 from spantriage.record import Record
-from spantriage.run import Run, Settled
+from spantriage.run import Run, shorten
+from spantriage.settled import Settled
 from spantriage.state import RunState
 from spantriage.subtree import Subtrees
+from spantriage.totals import Totals, add
 
 if TYPE_CHECKING:
     from spantriage.finding import Finding
 
-__all__ = ["LiveRun", "Runs"]
+__all__ = ["Runs"]
 
-LOG: Final = logging.getLogger("spantriage")
 SECOND_NS: Final = 1_000_000_000
 KEPT_SETTLED: Final = 500  # judged runs that wait for late spans
 LINGER_S: Final = 10.0  # how long they wait
 ABANDONED_S: Final = 3_600.0  # how long they wait when the root has not ended: a call to a model, or to a person, may take long
-MAX_AGENTS: Final = 2_000  # names kept in the totals of finished runs
-WITHDRAWN: Final = "withdrawn"
-TEXT_CAP: Final = 1_000  # characters kept of arguments and results once they are read
-
-
-@dataclass(slots=True)
-class LiveRun:
-    """A run on the worker's side."""
-
-    run: Run
-    early: Subtrees  # in order of arrival, for findings that must not wait
-    last_ns: int  # of the monotonic clock, when something came
-    given: dict[str, tuple[str, Verdict]] = field(default_factory=dict)  # finding id -> what was said last
-    judgement: Judgement | None = None  # None while something new has come since
-    version: int = 0  # grows with each step
-    bare: bool = True  # model calls and nothing else: the call of a program without a framework, in a trace of its own
-
-    def take_over(self, other: LiveRun) -> None:
-        """Take in a run that turned out to be a part of this one."""
-        self.run.join(other.run)
-        self.version += 1
-        self.judgement = None
-        self.given.update(other.given)
-        self.last_ns = max(self.last_ns, other.last_ns)
-
-    def records(self) -> dict[str, Record]:
-        """Each agent's record: as judged, or as far as it has come."""
-        return self.judgement.state.records if self.judgement is not None else self.early.state.records
 
 
 class Runs:
     """Live runs by key, least recently touched first. Used by one thread at a time."""
 
     def __init__(self, settings: Settings, detectors: tuple[Detector, ...], counters: Counter[str], traces: OrderedDict[int, None]) -> None:
+        self.open = OpenSpans()
+        self.guard = Guard()
         self.live: OrderedDict[int, LiveRun] = OrderedDict()
-        self.totals: OrderedDict[str, Record] = OrderedDict()
+        self.totals = Totals()
         self._settings = settings
-        self._engine = Engine(detectors)
+        self.engine = Engine(detectors)
         self._counters = counters
         self._traces = traces
         self._findings: list[Finding] = []
         self._joiner = Joiner(settings.max_runs)
         self.farewell: Callable[[LiveRun], None] | None = None  # told of each run that is let go
-        self.open_agents: OrderedDict[int, tuple[int, str]] = OrderedDict()  # span id -> trace id and name; written where spans start
 
     def take(self, context: SpanContext, parent: SpanContext | None, enriched: Enriched | None, span: Ended | None, now_ns: int) -> None:
         """Take in an ended span: read it if it is an agent's, judge it as far as can be now, put the verdict where the span shows it."""
-        self.open_agents.pop(context.span_id, None)
+        self.open.end(context.span_id)
         is_root = parent is None or parent.is_remote
         live = self._run_of(context.trace_id, now_ns)
-        live.run.root_ended = live.run.root_ended or is_root
-        live.last_ns = now_ns
+        self.open.stir(live.run.trace_id, now_ns)
+        live.run.root_ended, live.last_ns = live.run.root_ended or is_root, now_ns
         step = None
         if span is not None:
             scope, failed = span.instrumentation_scope, span.status.status_code is StatusCode.ERROR
@@ -103,6 +78,7 @@ class Runs:
             if enriched is not None and live.run.steps:
                 enriched.show([], live.early.total())
             return
+        self._traces[context.trace_id] = None  # again, if its run was let go before this
         dialects.read_content(step, span, known, live.run.history)
         live.bare = live.bare and is_root and step.kind in BARE
         if live.bare or span.links:
@@ -132,37 +108,40 @@ class Runs:
         if live is not None:
             self.live.move_to_end(trace_id)
             return live
-        live = LiveRun(Run(trace_id), Subtrees(RunState(trace_id), self._settings.max_steps), now_ns)
-        self.live[trace_id] = live
+        live = self.live[trace_id] = LiveRun(Run(trace_id), Subtrees(RunState(trace_id), self._settings.max_steps), now_ns)
         if len(self.live) > self._settings.max_runs:
             self._let_go(next(iter(self.live)), "evicted")
         return live
 
     def _add(self, live: LiveRun, step: Step, enriched: Enriched | None, is_root: bool) -> None:
-        step.arguments = None if step.arguments is None else text.clip(step.arguments, TEXT_CAP)
-        step.result = None if step.result is None else text.clip(step.result, TEXT_CAP)
+        shorten(step)
         if not live.run.add(step, self._settings.max_steps):
             self._counters["duplicate" if step.span_id in live.run.steps else "dropped.span_limit"] += 1
             return
         live.judgement = None
         live.version += 1
-        sign = step.sign
-        verdicts, record = live.early.feed(step, self._engine)
-        step.sign = sign  # what is an echo is found out again, in canonical order, when the run is judged
+        sign, cost_usd = step.sign, step.cost_usd
+        if prices.is_loaded():  # else the import would be waited for by whoever reads the span
+            prices.fill_costs((step,))
+        if self.guard.budgets and live.early.counts(step):
+            self.guard.take(self.leader(step.trace_id), step.agent or self.open.near(step), step)
+        verdicts, record = live.early.feed(step, self.engine)
+        # What is an echo, and which of two stacked model spans is the call, is found out again when the run is judged.
+        step.sign, step.cost_usd = sign, cost_usd
         if enriched is not None:
             shown = record if step.kind == "agent" else live.early.total() if is_root else None
             enriched.show([verdict for verdict in verdicts if verdict.step is step], shown)
         for verdict in verdicts:
-            verdict.near = verdict.near or self._near(step)
+            verdict.near = verdict.near or self.open.near(step)
             self._give(live, verdict)
 
-    def _near(self, step: Step) -> str | None:
-        """The open agent above the step: its parent, or the only one at work in its trace."""
-        above = self.open_agents.get(step.parent_id or 0)
-        if above is not None:
-            return above[1]
-        names = {name for trace_id, name in list(self.open_agents.values()) if trace_id == step.trace_id}
-        return names.pop() if len(names) == 1 else None
+    def leader(self, trace_id: int) -> int:
+        """The trace that stands for the run of this one."""
+        return self._joiner.leader(trace_id)
+
+    def hand_over(self, findings: list[Finding]) -> None:
+        """Let findings that belong to no live run leave with the others."""
+        self._findings += findings
 
     def due(self, now_ns: int) -> list[tuple[LiveRun, int]]:
         """Runs that are complete and not judged yet, with the number of things that each has."""
@@ -176,9 +155,9 @@ class Runs:
     def judge(self, live: LiveRun) -> Judgement | None:
         """Judge a run; None when that fails. May run while others add to it."""
         try:
-            return self._engine.judge(live.run)
+            return self.engine.judge(live.run)
         except Exception:  # what is wrong with one run must not keep the others from being judged
-            self._excuse("judge_errors", "a run could not be judged; what was found in it at once stands")
+            excuse(self._counters, "judge_errors", "a run could not be judged; what was found in it at once stands")
             return None
 
     def conclude(self, live: LiveRun, judgement: Judgement | None, version: int) -> None:
@@ -191,13 +170,8 @@ class Runs:
             return
         live.judgement = judgement
         confirmed = {self._give(live, verdict, primary=verdict is judgement.primary) for verdict in judgement.verdicts}
-        for finding_id in sorted(live.given.keys() - confirmed):
-            said, verdict = live.given[finding_id]
-            if said != WITHDRAWN:
-                verdict.severity, verdict.score = "info", 0.0
-                verdict.summary = f"Withdrawn: {verdict.summary}"
-                self._give(live, verdict)
-                live.given[finding_id] = (WITHDRAWN, verdict)
+        for verdict in live.take_back(confirmed):
+            self._give(live, verdict)
 
     def forget(self, now_ns: int) -> None:
         """Let go of judged runs that nothing more is expected of, and of the oldest of too many."""
@@ -226,11 +200,6 @@ class Runs:
             self._let_go(key, "shutdown")
         return True
 
-    @property
-    def detector_errors(self) -> Counter[str]:
-        """Exceptions of detectors, by code."""
-        return self._engine.errors
-
     def take_findings(self) -> list[Finding]:
         """What is new since the last call."""
         findings, self._findings = self._findings, []
@@ -238,19 +207,17 @@ class Runs:
 
     def records(self) -> Iterator[tuple[str, Record]]:
         """Each agent's record over finished and live runs."""
-        merged: dict[str, Record] = {}
-        for records in (self.totals, *(live.records() for live in self.live.values())):
-            for name, record in records.items():
-                total = merged.setdefault(name, Record())
-                total.merge(record)
-                total.outcome = record.outcome  # of its latest run
+        merged = self.totals.copy()
+        for live in self.live.values():
+            add(merged, live.records())
         yield from sorted(merged.items())
 
     def clear(self) -> None:
         """Forget everything: in a forked child it is the parent's."""
         self.live.clear()
         self.totals.clear()
-        self.open_agents.clear()
+        self.open.clear()
+        self.guard.clear()
         self.farewell = None
         self._traces.clear()
         self._joiner = Joiner(self._settings.max_runs)
@@ -258,37 +225,26 @@ class Runs:
 
     def _give(self, live: LiveRun, verdict: Verdict, *, primary: bool = False) -> str:
         try:
-            finding: Finding = load_finding().make_finding(verdict, primary=primary)
+            finding_id, finding = live.say(verdict, primary=primary)
         except ValueError:  # a detector's score or severity that is none
-            self._excuse("finding_errors", f"a verdict of {verdict.code} is no finding")
+            excuse(self._counters, "finding_errors", f"a verdict of {verdict.code} is no finding")
             return ""
-        said = finding.model_dump_json()
-        before = live.given.get(finding.finding_id)
-        if before is None or before[0] != said:
-            live.given[finding.finding_id] = (said, verdict)
+        if finding is not None:
             self._findings.append(finding)
-        return finding.finding_id
-
-    def _excuse(self, counter: str, words: str) -> None:
-        self._counters[counter] += 1
-        if self._counters[counter] == 1:
-            LOG.warning(words, exc_info=True)
+        return finding_id
 
     def _let_go(self, key: int, reason: str) -> None:
         live = self.live[key]
         if live.judgement is None:
             self.conclude(live, self.judge(live), live.version)
+        if live.judgement is not None:
+            self.engine.past.add(live.judgement.settled)
         self._counters[f"runs_ended.{reason if not live.run.root_ended or reason == 'evicted' else 'root'}"] += 1
         del self.live[key]
+        self.guard.forget(key)
         for trace_id in {live.run.trace_id, *(step.trace_id for step in live.run.steps.values())}:
             self._traces.pop(trace_id, None)
-        for name, record in live.records().items():
-            total = self.totals.setdefault(name, Record())
-            total.merge(record)
-            total.outcome = record.outcome
-            self.totals.move_to_end(name)
-        while len(self.totals) > MAX_AGENTS:
-            self.totals.popitem(last=False)
-            self._counters["agents_forgotten"] += 1
+        if forgotten := self.totals.take(live.records()):
+            self._counters["agents_forgotten"] += forgotten
         if self.farewell is not None:
             self.farewell(live)

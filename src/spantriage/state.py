@@ -9,6 +9,7 @@ from typing import Final
 
 from spantriage.model import Content, Step, ToolCall
 from spantriage.record import Record
+from spantriage.spending import Spending
 
 __all__ = ["AgentState", "Answered", "Outcomes", "RunState"]
 
@@ -114,6 +115,7 @@ class RunState:
     steps: dict[int, Step] = field(default_factory=dict)
     parents: dict[int, int | None] = field(default_factory=dict)
     root: Step | None = None
+    past: Spending | None = None  # what agents have cost in the runs before this one
     ended: bool = False  # its root has ended and every step that will come is here
 
     def agent_of(self, step: Step) -> AgentState:

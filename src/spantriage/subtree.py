@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from spantriage.blame import leads_to
+from spantriage.blame import echoes, leads_to
 from spantriage.engine import Engine
 from spantriage.model import Step, Verdict
 from spantriage.record import Record
-from spantriage.run import echoes
 from spantriage.state import AgentState, RunState
 
 __all__ = ["Below", "Subtrees"]
@@ -47,14 +46,18 @@ class Subtrees:
         if step.failed and under is not None and under.failure is not None and echoes(step, under.failure):
             step.sign = "echo"
         self._tell_parent(step, under)
-        if step.kind == "model" and under is not None and under.model_inside:
-            agent.record.steps += 1  # a second instrumentation's wrapper around a call that was counted
+        if _is_wrapper(step, under):
+            agent.record.steps += 1
             return [], agent.record
         verdicts = engine.feed(step, agent)
         for verdict in verdicts:
             verdict.near = agent.name or None
             agent.record.note(verdict)
         return verdicts, agent.record
+
+    def counts(self, step: Step) -> bool:
+        """Say whether the step, which is about to be fed, counts for itself: not if it wraps a model call that was counted."""
+        return not _is_wrapper(step, self.below.get(step.span_id))
 
     def pass_through(self, span_id: int, parent_id: int | None) -> None:
         """A span that is none of an agent's ended: what is below it moves up."""
@@ -106,3 +109,8 @@ class Subtrees:
             self._above(step).failure = step
         if step.kind == "model":
             self._above(step).model_inside = True
+
+
+def _is_wrapper(step: Step, under: Below | None) -> bool:
+    """Whether this is a second instrumentation's span around a model call."""
+    return step.kind == "model" and under is not None and under.model_inside

@@ -6,21 +6,22 @@ the worker's gate nothing happens but taking references and adding up the totals
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Final
 
 from spantriage.detectors import Detector
 from spantriage.engine import Engine
+from spantriage.excuses import excuse
 from spantriage.gate import Gate
+from spantriage.live_run import LiveRun
 from spantriage.progress import AgentProgress, Progress, RunProgress, look
 from spantriage.record import Record
-from spantriage.runs import MAX_AGENTS, LiveRun, Runs
+from spantriage.runs import Runs
+from spantriage.totals import MAX_AGENTS, add
 
 __all__ = ["Survey"]
 
-LOG: Final = logging.getLogger("spantriage")
 PATIENCE_S: Final = 1.0  # how long a look waits for the worker
 _Seen = tuple[int, bool, bool, RunProgress, dict[str, Record]]  # version, judged, ended; what was seen then
 
@@ -30,7 +31,7 @@ class Survey:
 
     def __init__(self, runs: Runs, detectors: tuple[Detector, ...], counters: Counter[str], gate: Callable[[], Gate]) -> None:
         self._runs, self._counters, self._gate = runs, counters, gate
-        self._engine = Engine(detectors)  # of its own: what fails in a look is no failure of the live path
+        self._engine = Engine(detectors, past=runs.engine.past)  # of its own: what fails in a look is no failure of the live path
         self.clear()
 
     def clear(self) -> None:
@@ -43,10 +44,8 @@ class Survey:
     def mark(self) -> object:
         """Something that is equal to what it was while nothing has changed. Cheap."""
         runs = self._runs
-        open_agents = runs.open_agents
         judged = sum(live.judgement is not None for live in list(runs.live.values()))
-        last = next(reversed(open_agents), None) if open_agents else None
-        return self._counters["processed"], len(open_agents), last, len(runs.live), judged, self._farewells
+        return self._counters["processed"], len(runs.open.spans), runs.open.latest, len(runs.live), judged, self._farewells
 
     def take(self) -> Progress | None:
         """Look at all runs; None when the worker does not let us in."""
@@ -55,10 +54,8 @@ class Survey:
             return None
         try:
             live = [(key, run, run.version, run.run.root_ended) for key, run in self._runs.live.items()]
-            totals: dict[str, Record] = {}
-            for name, record in self._runs.totals.items():
-                _merge(totals, name, record)
-            at_work = {name: trace_id for trace_id, name in self._runs.open_agents.values()}
+            totals = self._runs.totals.copy()
+            at_work = self._runs.open.agents()
             gone, last_gone = dict(self._gone), self._last_gone
         finally:
             gate.leave()
@@ -74,9 +71,7 @@ class Survey:
             judgement = judgement or self._engine.judge(live.run)
             return version, live.judgement is not None, ended, look(judgement, ended=ended), judgement.state.records
         except Exception:  # one run that cannot be judged must not hide the others
-            self._counters["survey_errors"] += 1
-            if self._counters["survey_errors"] == 1:
-                LOG.warning("a run could not be looked at", exc_info=True)
+            excuse(self._counters, "survey_errors", "a run could not be looked at")
             return version, False, ended, RunProgress(live.run.trace_id, ended), {}
 
     def _together(
@@ -87,8 +82,7 @@ class Survey:
         for run in runs:
             agents.update(run.agents)
         for _, _, _, _, records in self._seen.values():
-            for name, record in records.items():
-                _merge(totals, name, record)
+            add(totals, records)
         for name in at_work:
             known = agents.get(name)
             agents[name] = AgentProgress("streaming", "ok", None, 0 if known is None else known.last_ns)
@@ -107,9 +101,3 @@ class Survey:
             self._gone.move_to_end(name)
         while len(self._gone) > MAX_AGENTS:
             self._gone.popitem(last=False)
-
-
-def _merge(into: dict[str, Record], name: str, record: Record) -> None:
-    total = into.setdefault(name, Record())
-    total.merge(record)
-    total.outcome = record.outcome

@@ -8,7 +8,7 @@ from typing import Final
 
 import orjson
 
-__all__ = ["bare", "clean", "clip", "count", "digest", "load", "name", "number", "plain", "string"]
+__all__ = ["bare", "clean", "clip", "count", "digest", "ends", "load", "name", "number", "plain", "string"]
 
 LOAD_CAP: Final = 1 << 20  # bytes of JSON that are parsed; a larger text is opaque
 DIGEST_CAP: Final = 1 << 16
@@ -40,6 +40,14 @@ def _bare(value: object) -> object:
 def clip(text: str, size: int) -> str:
     """Cut to `size` characters, saying how many are missing."""
     return text if len(text) <= size else f"{text[:size]}… ({len(text) - size} more)"
+
+
+def ends(text: str, size: int) -> str:
+    """Cut to some `size` characters from both ends, three quarters of them from the first: verdicts tend to come last."""
+    if len(text) <= size:
+        return text
+    head, tail = size - size // 4, size // 4
+    return f"{text[:head]}… ({len(text) - size} more) …{text[-tail:]}"
 
 
 def clean(text: str) -> str:

@@ -4,6 +4,7 @@ import pytest
 from dialect_runs import judge, judged, made, runs_of, shuffled, spans, steps, tokens, told
 
 from spantriage import dialects
+from spantriage.settled import Settled
 from spantriage.sources.spans import Event
 
 AGENT = "weather_agent"
@@ -80,7 +81,7 @@ def test_judging_twice_is_judging_once() -> None:
     (run,) = runs_of(spans("llama_index/loop")).values()
 
     first, second = (
-        [(s.kind, s.tool, s.result, len(s.content.requested) if s.content else 0) for s in run.settle().sequence] for _ in range(2)
+        [(s.kind, s.tool, s.result, len(s.content.requested) if s.content else 0) for s in Settled.of(run).sequence] for _ in range(2)
     )
     assert first == second
 

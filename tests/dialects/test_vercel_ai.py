@@ -11,7 +11,7 @@ from spantriage.model import Step
 AGENT = "weather_agent"
 SAID = {
     "ok": ([], "ok"),
-    "tool_error": ([("warning", "tool.error", AGENT)], "ok"),
+    "tool_error": ([("warning", "flow.gave_up", AGENT), ("warning", "tool.error", AGENT)], "ok"),
     "unknown_tool": ([("warning", "tool.unknown", AGENT)], "ok"),
     "bad_json": ([("warning", "tool.invalid_arguments", AGENT)], "ok"),
     "loop": ([("warning", "loop.repeated_call", AGENT)], "ok"),

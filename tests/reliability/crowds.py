@@ -210,7 +210,7 @@ def threads(number: str, spans: str, queue: str) -> None:
     triage.flush(60)
     status = triage.status()
     calls = sum(record["tool_calls"] for record in status["agents"].values())
-    still_open = len(triage.processor.worker.runs.open_agents)
+    still_open = len(triage.processor.worker.runs.open.spans)
     print(json.dumps({**status["self"], "calls": calls, "agents": len(status["agents"]), "still_open": still_open}))
 
 

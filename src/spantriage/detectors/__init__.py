@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, Final, Literal
 
+from spantriage.calls import used
 from spantriage.model import Kind, Severity, Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 __all__ = ["ANY_KIND", "Detector", "Example", "Tier", "all_detectors", "named"]
@@ -62,10 +63,11 @@ class Detector:
         score: float | None = None,
         evidence: Iterable[Step] = (),
         agent: str | None = None,
-        wasted_tokens: int | None = None,
+        wasted: Iterable[Step] = (),
     ) -> Verdict:
-        """A verdict on `step`; whatever is not given is the detector's own."""
-        return Verdict(self, step, summary, root_cause, actionable, reason, severity, score, tuple(evidence), agent, None, wasted_tokens)
+        """A verdict on `step`; whatever is not given is the detector's own. `wasted` are model calls made for nothing."""
+        spent = used(wasted)
+        return Verdict(self, step, summary, root_cause, actionable, reason, severity, score, tuple(evidence), agent, None, *spent)
 
     @property
     def title(self) -> str:

@@ -59,6 +59,7 @@ def answers(
     results: list[ToolResult] | None = None,
     declared: Mapping[str, Mapping[str, object] | None] | None = None,
     captured: bool = True,
+    must_call: bool = False,
     **fields: object,
 ) -> Step:
     """A model call that answers in words."""
@@ -69,6 +70,7 @@ def answers(
         requested=requested or [],
         results=results or [],
         declared=None if declared is None else dict(declared),
+        must_call=must_call,
     )
     step = span("model", "chat", **{"model": "small", "content": content, **fields})
     step.finish = finish_reason(finish)

@@ -9,7 +9,7 @@ from spantriage.detectors import Detector
 from spantriage.detectors.example import agent, answers, asks, calls, fails, span
 from spantriage.failures import name_failure
 from spantriage.model import Severity, Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 

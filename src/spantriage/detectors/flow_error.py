@@ -11,6 +11,7 @@ from spantriage.blame import blames_model
 from spantriage.detectors import Detector
 from spantriage.detectors.example import agent, answers, asks, calls, fails, span
 from spantriage.detectors.python_error import is_code_error
+from spantriage.environment import trouble_of
 from spantriage.failures import HOSTS
 from spantriage.model import Step, Verdict
 from spantriage.state import AgentState
@@ -45,7 +46,13 @@ class FlowError(Detector):
 
     def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
         """Speak at the deepest span. A warning where the run survived it, an error where it did not."""
-        if not step.failed or is_code_error(step) or blame(step) is not None or (step.sign in _PROVIDERS and blames_model(step)):
+        if (
+            not step.failed
+            or trouble_of(step) is not None
+            or is_code_error(step)
+            or blame(step) is not None
+            or (step.sign in _PROVIDERS and blames_model(step))
+        ):
             return
         kind = step.error_type or "an error"
         yield self.found(

@@ -10,7 +10,7 @@ from spantriage.detectors import Detector
 from spantriage.detectors.example import agent, answers, asks, calls, fails
 from spantriage.model import Step, Verdict
 from spantriage.requested import runs_elsewhere
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 # How graphs dump their whole state where an agent's result should be; what is in it is not the answer.

@@ -10,7 +10,7 @@ from spantriage.detectors.example import agent as agent_span
 from spantriage.detectors.example import answers, asks, calls, fails, span
 from spantriage.model import Step, ToolCall, Verdict
 from spantriage.rounds import Round, length, rounds_of, said
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 _LONG = "A long and careful answer. " * 60

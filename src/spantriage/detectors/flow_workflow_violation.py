@@ -13,7 +13,7 @@ from spantriage.detectors.example import answers, asks, calls, fails, span
 from spantriage.enforcement import Rules, reason_of, vote_of
 from spantriage.model import Step, ToolCall, ToolResult, Verdict
 from spantriage.rounds import Round, length, rounds_of, said
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import RunState
 
 PREVIEW: Final = 500
@@ -149,7 +149,7 @@ class WorkflowViolation(Detector):
             reason=reason,
             severity="info" if reason in OTHERS else None,
             evidence=[step] if following is None else [step, following],
-            wasted_tokens=_tokens(step),
+            wasted=(step,) if step.kind == "model" else (),
         )
 
     def _give_up(self, reply: Step, reason: str, at: Round) -> Verdict:
@@ -210,9 +210,3 @@ def _called(step: Step) -> list[str]:
         return [call.name for call in step.content.requested if call.name]
     recorded = (step.note or {}).get("tool_calls")
     return [str(name) for name in recorded] if isinstance(recorded, list) else [step.tool] if step.tool else []
-
-
-def _tokens(step: Step) -> int | None:
-    if step.kind != "model" or (step.input_tokens is None and step.output_tokens is None):
-        return None
-    return (step.input_tokens or 0) + (step.output_tokens or 0)

@@ -9,7 +9,7 @@ from spantriage.calls import Calls, calls_of, in_turn, outcome, same_call
 from spantriage.detectors import Detector, Example
 from spantriage.detectors.example import answers, asks, calls
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 
@@ -81,7 +81,7 @@ class Cycle(Detector):
             circle[period * self.rounds - 1],
             f"The calls {names} were made {len(circle) // period} times in a circle with the same arguments and the same results",
             evidence=circle,
-            wasted_tokens=None if made is None else made.cost(circle[period - 1], circle[-1]),
+            wasted=() if made is None else made.between(circle[period - 1], circle[-1]),
         )
 
     fires_on = (

@@ -10,7 +10,7 @@ from spantriage.calls import Calls, calls_of, in_turn, same_call, streaks
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls, fails
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 
@@ -70,7 +70,7 @@ class ErrorRetry(Detector):
             reason=last.error_type or last.sign,
             severity="info" if recovered else None,
             evidence=tried,
-            wasted_tokens=None if made is None else made.cost(tried[0], last),
+            wasted=() if made is None else made.between(tried[0], last),
         )
 
     fires_on = (

@@ -10,7 +10,7 @@ from spantriage.detectors import Detector, Example
 from spantriage.detectors.example import agent as agent_span
 from spantriage.detectors.example import answers, asks, calls
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 
@@ -83,7 +83,7 @@ class RepeatedCall(Detector):
             severity=None if seen else "info",
             score=None if seen else 0.5,
             evidence=streak,
-            wasted_tokens=None if made is None else made.cost(streak[0], streak[-1]),
+            wasted=() if made is None else made.between(streak[0], streak[-1]),
         )
 
     fires_on = (

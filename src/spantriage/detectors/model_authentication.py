@@ -36,8 +36,7 @@ class Authentication(Detector):
     def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
         """Speak once for each refused call."""
         if blames_model(step):
-            called = step.model or "the model"
-            summary = f"A call of {called} was refused for its credentials or permissions"
+            summary = f"A call of {step.the_model} was refused for its credentials or permissions"
             yield self.found(step, summary, root_cause=step.error_message, reason=reason_of(step))
 
     fires_on = (

@@ -37,7 +37,7 @@ class Connection(Detector):
     def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
         """Speak once for each call that was lost."""
         if blames_model(step):
-            summary = f"The connection failed in a call of {step.model or 'the model'}"
+            summary = f"The connection failed in a call of {step.the_model}"
             yield self.found(step, summary, root_cause=step.error_message, reason=reason_of(step))
 
     fires_on = (

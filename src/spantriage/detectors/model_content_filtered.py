@@ -37,7 +37,7 @@ class ContentFiltered(Detector):
 
     def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
         """Speak once for each answer that was withheld; a step that failed over it is its echo."""
-        summary = f"A content filter stopped a call of {step.model or 'the model'}"
+        summary = f"A content filter stopped a call of {step.the_model}"
         yield self.found(step, summary, root_cause=step.error_message, reason=reason_of(step) or "content_filter")
 
     fires_on = (

@@ -35,7 +35,7 @@ class ContextOverflow(Detector):
 
     def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
         """Speak once for each call that was too large."""
-        summary = f"A call was too large for the context window of {step.model or 'the model'}"
+        summary = f"A call was too large for the context window of {step.the_model}"
         yield self.found(step, summary, root_cause=step.error_message, reason=reason_of(step))
 
     fires_on = (

@@ -42,7 +42,7 @@ class EmptyOutput(Detector):
         if step.input_tokens == 0:  # a piece of a reply that was recorded in several: its thinking, before the text
             return
         if not step.failed and step.content is not None and step.content.empty:
-            summary = f"{step.model or 'The model'} answered with nothing"
+            summary = f"The answer of {step.the_model} was empty"
             yield self.found(step, summary, reason=step.finish, score=0.9 if step.output_tokens == 0 else None)
 
     fires_on = (

@@ -36,7 +36,7 @@ class IncompleteStream(Detector):
 
     def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
         """Speak once for each answer that broke off."""
-        summary = f"The streamed answer of {step.model or 'the model'} broke off before its end"
+        summary = f"The streamed answer of {step.the_model} broke off before its end"
         yield self.found(step, summary, root_cause="The stream was dropped, or the program stopped reading it.", reason="no_finish_reason")
 
     fires_on = (

@@ -38,7 +38,7 @@ class MalformedOutput(Detector):
 
     def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
         """Speak once for each answer, or step of an agent, that could not be used."""
-        summary = f"An answer of {step.model or 'the model'} was not in the form that was asked for"
+        summary = f"An answer of {step.the_model} was not in the form that was asked for"
         yield self.found(step, summary, root_cause=step.error_message, reason=reason_of(step))
 
     fires_on = (

@@ -40,7 +40,7 @@ class ProviderError(Detector):
         """Speak once for each failed call; a failure without known words counts on a model call only."""
         known = step.sign == "provider_error"
         if (known and blames_model(step)) or step.kind == "model":
-            summary = f"A call of {step.model or 'the model'} failed" + (" at its provider" if known else "")
+            summary = f"A call of {step.the_model} failed" + (" at its provider" if known else "")
             yield self.found(step, summary, root_cause=step.error_message, reason=reason_of(step), score=0.9 if known else 0.6)
 
     fires_on = (

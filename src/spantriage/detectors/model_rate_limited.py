@@ -39,8 +39,8 @@ class RateLimited(Detector):
     def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
         """Speak once for each refused call; echoes further up are silent already."""
         if blames_model(step):
-            called = step.model or "the model"
-            yield self.found(step, f"A call of {called} was refused by a rate limit", root_cause=step.error_message, reason=reason_of(step))
+            summary = f"A call of {step.the_model} was refused by a rate limit"
+            yield self.found(step, summary, root_cause=step.error_message, reason=reason_of(step))
 
     fires_on = (
         (fails(answers(None, finish=None), "RateLimitError", "Error code: 429 - Rate limit reached for gpt-4o"),),

@@ -57,7 +57,7 @@ class Refusal(Detector):
 
     def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
         """Speak of marked refusals, and of short answers that begin like one."""
-        summary = f"{step.model or 'The model'} declined to answer"
+        summary = f"The request was declined by {step.the_model}"
         if step.sign == "refusal":
             yield self.found(step, summary, root_cause=step.error_message, reason=reason_of(step))
         elif step.kind in ("model", "event") and step.content is not None:

@@ -40,7 +40,7 @@ class Timeout(Detector):
         """Speak once for each call that ran out of time."""
         if blames_model(step):
             waited = f" after {step.duration_ns / 1e9:.1f} s" if step.kind == "model" else ""
-            summary = f"A call of {step.model or 'the model'} timed out{waited}"
+            summary = f"A call of {step.the_model} timed out{waited}"
             yield self.found(step, summary, root_cause=step.error_message, reason=reason_of(step))
 
     fires_on = (

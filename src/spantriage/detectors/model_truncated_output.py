@@ -37,7 +37,7 @@ class TruncatedOutput(Detector):
     def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
         """Speak once for each answer that was cut off; a step that failed over it is its echo."""
         after = f" after {step.output_tokens} tokens" if step.output_tokens is not None else ""
-        summary = f"An answer of {step.model or 'the model'} was cut off at its output limit{after}"
+        summary = f"An answer of {step.the_model} was cut off at its output limit{after}"
         yield self.found(step, summary, root_cause=step.error_message, reason=reason_of(step) or "length")
 
     fires_on = (

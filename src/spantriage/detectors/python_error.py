@@ -9,6 +9,7 @@ from typing import Final
 
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls, fails, span
+from spantriage.environment import trouble_of
 from spantriage.failures import CODE_ERRORS
 from spantriage.model import Step, Verdict
 from spantriage.requested import is_explained
@@ -117,6 +118,8 @@ def is_code_error(step: Step) -> bool:
 
     `python.error`, `tool.error`, `tool.silent_failure` and `flow.error` are kept apart by this: one failure, one claim.
     """
+    if trouble_of(step) is not None:
+        return False
     if step.kind == "tool":
         return _is_tool_error(step)
     if not step.failed or step.sign != "error" or step.kind not in ("workflow", "other"):

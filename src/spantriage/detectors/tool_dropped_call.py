@@ -11,7 +11,7 @@ from spantriage.detectors.example import agent as agent_span
 from spantriage.detectors.example import answers, asks, calls, fails
 from spantriage.model import Step, ToolResult, Verdict
 from spantriage.requested import Request, Requests, is_undeclared, runs_elsewhere
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls, fails
 from spantriage.detectors.python_error import is_code_error
+from spantriage.environment import trouble_of
 from spantriage.model import Step, Verdict
 from spantriage.requested import is_explained
 from spantriage.state import AgentState
@@ -28,7 +29,8 @@ class ToolError(Detector):
     ## When it is wrong
     Tools that raise to signal an expected outcome ("not found", "please retry") are recorded as failed all the same.
     A failure that began with the request is tool.unknown or tool.invalid_arguments instead, at the model call; an
-    exception of Python code that the tool was given to run is python.error.
+    exception of Python code that the tool was given to run is python.error, and the failure of the place where it runs
+    (a full disk, a dead container) is infra.error.
     """
 
     code = "tool.error"
@@ -40,7 +42,7 @@ class ToolError(Detector):
 
     def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
         """Speak once for each failed tool span, unless the failure began with what the model asked for."""
-        if step.failed and not is_code_error(step) and not is_explained(step, agent):
+        if step.failed and trouble_of(step) is None and not is_code_error(step) and not is_explained(step, agent):
             kind = step.error_type or "an error"
             yield self.found(step, f"Tool {step.tool} failed with {kind}", root_cause=step.error_message, reason=step.error_type)
 

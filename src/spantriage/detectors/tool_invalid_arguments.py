@@ -11,7 +11,7 @@ from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls, fails
 from spantriage.model import Step, ToolCall, Verdict
 from spantriage.requested import Request, Requests, asked_by, succeeded
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 _CITY: Mapping[str, Mapping[str, object] | None] = {

@@ -9,6 +9,7 @@ from spantriage import text
 from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls
 from spantriage.detectors.python_error import is_code_error
+from spantriage.environment import trouble_of
 from spantriage.model import Step, Verdict
 from spantriage.requested import is_explained
 from spantriage.state import AgentState
@@ -40,7 +41,7 @@ class SilentFailure(Detector):
 
     def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
         """Speak once for each tool call whose result admits failure, unless that began with what the model asked for."""
-        if step.failed or is_code_error(step) or is_explained(step, agent):
+        if step.failed or trouble_of(step) is not None or is_code_error(step) or is_explained(step, agent):
             return
         said = text.clip(" ".join((step.result or "").split()), 160)
         yield self.found(step, f"Tool {step.tool} returned a failure as its result, with span status OK", root_cause=said)

@@ -11,7 +11,7 @@ from spantriage.detectors.example import agent as agent_span
 from spantriage.detectors.example import answers, asks, calls, fails, span
 from spantriage.model import Step, ToolCall, ToolResult, Verdict
 from spantriage.requested import LOOK_BACK, Request, Requests, asked_by, is_undeclared, unknown_tool, was_refused
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 _WEATHER = {"get_weather": None}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from spantriage.detectors import ANY_KIND, Detector
 from spantriage.detectors.example import EPOCH, SECOND, answers, asks, calls, span
 from spantriage.model import Step, Verdict
-from spantriage.run import Settled
+from spantriage.settled import Settled
 from spantriage.state import AgentState, RunState
 
 

@@ -42,7 +42,11 @@ def find(scope: str, attributes: Attributes, span_name: str) -> Dialect | None:
     claimed = _BY_SCOPE[scope] if scope in _BY_SCOPE else _claim(scope)
     if claimed is not None:
         return claimed
-    for dialect in DIALECTS:
+    told = _PROBES.intersection(attributes)
+    candidates = _BY_PROBES.get(told)
+    if candidates is None:
+        candidates = _able(told)
+    for dialect in candidates:
         if dialect.speaks(attributes, span_name):
             return dialect
     return None
@@ -146,6 +150,14 @@ def _claim(scope: str) -> Dialect | None:
     return claimed
 
 
+def _able(told: frozenset[str]) -> tuple[Dialect, ...]:
+    """The dialects that may speak where just these of the telling attributes are there; remembered."""
+    able = tuple(dialect for dialect in DIALECTS if not told.isdisjoint(dialect.probes))
+    if len(_BY_PROBES) < 4096:
+        _BY_PROBES[told] = able
+    return able
+
+
 def _matches(pattern: str, scope: str) -> bool:
     return scope.startswith(pattern[:-1]) if pattern.endswith("*") else scope == pattern
 
@@ -159,3 +171,4 @@ DIALECTS: Final = _discover()
 _PROBES: Final = frozenset(key for dialect in DIALECTS for key in dialect.probes)
 _BY_NAME: Final = {dialect.name: dialect for dialect in DIALECTS}
 _BY_SCOPE: Final[dict[str, Dialect | None]] = {}
+_BY_PROBES: Final[dict[frozenset[str], tuple[Dialect, ...]]] = {}

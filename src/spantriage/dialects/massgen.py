@@ -48,6 +48,7 @@ NOTED: Final = {
     "triggering_agent": "triggering_agent", "restart_count": "restart_count", "winner_agent_id": "winner", "winner_label": "winner_label",
     "subagent.status": "status",
 }  # fmt: skip
+SCALARS: Final = frozenset({str, int, float, bool})
 # (input, output, cached, reasoning, cost), on agents' spans and in a log row
 TOTALS: Final = tuple(f"massgen.usage.{name}" for name in ("input", "output", "cached_input", "reasoning", "cost"))
 RECORDED: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "estimated_cost")
@@ -83,9 +84,14 @@ def fill(step: Step, attributes: Attributes) -> None:
     is_row = step.name.startswith(TOOL_ROW)
     step.kind = kind = "tool" if is_row else KINDS.get(head, "event") if dot else "event"
     step.agent = _said(get("massgen.agent_id")) or _said(get("agent_id")) or _said(get("massgen.subagent_id"))
-    note = {NOTED[key]: value for key, value in attributes.items() if key in NOTED and value is not None and value != "null"}
+    note = {NOTED[key]: _noted(value) for key, value in attributes.items() if key in NOTED and value is not None and value != "null"}
     step.note = note or None
     _FILL.get(kind, _fill_event)(step, attributes)
+
+
+def _noted(value: object) -> object:
+    """A scalar as it is, anything else as text: notes are compared and looked up."""
+    return value if type(value) in SCALARS else text.plain(value)
 
 
 def _said(value: object) -> str | None:

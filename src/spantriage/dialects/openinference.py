@@ -28,6 +28,7 @@ KINDS: Final[dict[str, Kind]] = {
 NOT_CALLS: Final = ("._prepare_chat_with_tools",)
 UNNAMED_ROOTS: Final = frozenset({"Agent workflow"})
 AGENT_SUFFIXES: Final = ("._execute_core", ".run", ".arun", ".query")
+_DEMANDS: Final = re.compile(r'"tool_choice"\s*:\s*(?:"(?:required|any)"|\{)')
 OUT: Final = "llm.output_messages."
 IN: Final = "llm.input_messages."
 SMOLAGENTS: Final = '{"role": "assistant", "content": '
@@ -115,6 +116,8 @@ def read_content(step: Step, attributes: Attributes, span: Span, history: Histor
         read_reply(content, list(output.values()))
     if prompt:
         read_tail(content, flattened.tail_of(prompt, history))
+    parameters = attributes.get("llm.invocation_parameters")
+    content.must_call = type(parameters) is str and _DEMANDS.search(parameters[:4_000]) is not None
     semconv.mark_broken_off(step, content)
     whole = attributes.get("output.value")
     if type(whole) is str:

@@ -44,6 +44,7 @@ def read_content(step: Step, attributes: Attributes, span: Span, history: Histor
         content.captured = True
     parameters = text.load(attributes.get("model_request_parameters"))
     if isinstance(parameters, Mapping):
+        content.must_call = parameters.get("allow_text_output") is False
         for key in ("function_tools", "output_tools"):
             declared = read_definitions(parameters.get(key))
             if declared:

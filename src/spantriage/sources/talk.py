@@ -46,18 +46,34 @@ class Usage:
 class Told(Usage):
     """What steps have told so far of a total that something else tells."""
 
+    unpriced: list[Step] = field(default_factory=list)  # model calls that told no cost
+
     def take(self, step: Step) -> None:
         """Add a step's own."""
+        if step.kind == "model" and step.cost_usd is None:
+            self.unpriced.append(step)
         for name in USED:
             amount = getattr(step, name)
             if amount is not None:
                 setattr(self, name, (getattr(self, name) or 0) + amount)
 
     def rest(self, step: Step, total: Usage) -> Step:
-        """Let `step` tell what is missing to the total; nothing of what the total does not know."""
+        """Let `step` tell what is missing to the total; nothing of what the total does not know.
+
+        A cost that is known as a whole is shared out among the calls by their tokens, so that nobody prices them again.
+        """
         for name in USED:
             whole = getattr(total, name)
             setattr(step, name, None if whole is None else max(0, whole - (getattr(self, name) or 0)))
+        left = step.cost_usd
+        if left is not None:
+            left = max(0.0, left - sum(call.cost_usd or 0.0 for call in self.unpriced))  # what was shared out in the meantime
+            calls = {id(call): (call.input_tokens or 0) + (call.output_tokens or 0) for call in self.unpriced if call.cost_usd is None}
+            tokens = sum(calls.values())
+            for call in self.unpriced if tokens else ():
+                if call.cost_usd is None:
+                    call.cost_usd = left * calls[id(call)] / tokens
+            step.cost_usd = None if tokens else left
         return step
 
 

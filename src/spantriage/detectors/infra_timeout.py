@@ -1,0 +1,77 @@
+"""infra.timeout"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from spantriage import text
+from spantriage.detectors import Detector
+from spantriage.detectors.example import answers, asks, calls, fails
+from spantriage.environment import trouble_of, troubles_of
+from spantriage.failures import HOSTS
+from spantriage.model import Step, Verdict
+from spantriage.settled import Settled
+from spantriage.state import AgentState, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class InfraTimeout(Detector):
+    """A command or a sandbox was stopped because its time was up.
+
+    ## Why it matters
+    What the command had done until then may be half done. The agent has waited for all of it, and so has whoever pays
+    for the machine.
+
+    ## What to do
+    Give long work a limit of its own, or start it in the background. Say in the result how long the limit is, so that
+    the model can choose a smaller piece.
+
+    ## When it is wrong
+    A limit that the agent itself has set (`timeout 10 ...`) is a way of asking. A slow service behind a tool is
+    `tool.error`. Where the agent's next tools work again the finding is "info".
+    """
+
+    code = "infra.timeout"
+    category = "resource_limit"
+    score = 0.8
+    actionable = "Raise the tool's time limit, or let long work run in the background and ask for its state."
+    speaks_of = HOSTS | {"tool"}
+
+    def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
+        """While the run is live: speak at once."""
+        if not agent.run.ended and trouble_of(step) == "timeout":
+            yield self._speak(step, went_on=False)
+
+    def conclude(self, run: RunState, settled: Settled) -> Iterator[Verdict]:
+        """Speak of each step that it hit, softly where the agent's next tools worked again."""
+        for step, went_on in troubles_of(settled, "timeout"):
+            yield self._speak(step, went_on=went_on)
+
+    def _speak(self, step: Step, *, went_on: bool) -> Verdict:
+        words = step.error_message if step.failed else text.clip(" ".join((step.result or "").split()), 160)
+        where = f"Tool {step.tool}" if step.kind == "tool" else f"{step.kind.capitalize()} {step.name}"
+        return self.found(
+            step,
+            f"{where} was stopped by its time limit",
+            root_cause=words,
+            reason=step.error_type,
+            severity="info" if went_on and not step.failed else None,
+        )
+
+    fires_on = (
+        (
+            asks("bash"),
+            calls("bash", '{"command": "pytest"}', "The last command <command>pytest</command> timed out and has been killed."),
+            answers("sorry"),
+        ),
+        (asks("bash"), calls("bash", '{"command": "make"}', "<returncode>124</returncode>"), answers("sorry")),
+        (asks("run"), fails(calls("run"), "TimeoutExpired", "Command 'make' timed out after 600 seconds"), answers("sorry")),
+        (asks("run"), calls("run", result="Error: sandbox timed out after 300 s"), answers("sorry")),
+    )
+    quiet_on = (
+        (asks("bash"), calls("bash", '{"command": "pytest"}', "5 passed"), answers("done")),
+        (asks("fetch"), fails(calls("fetch"), "httpx.ReadTimeout", "timed out"), answers("sorry")),
+        (asks("read"), calls("read", '{"path": "log.txt"}', "12:00 command foo timed out and has been killed"), answers("read")),
+        (fails(answers(None, finish=None), "APITimeoutError", "Request timed out."),),
+    )
