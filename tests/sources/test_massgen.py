@@ -1,5 +1,6 @@
 import json
 import os
+import sys
 
 import pytest
 import yaml
@@ -76,6 +77,7 @@ def test_spans_and_log_together_are_one_run_with_the_logs_reasons():
     assert run.judgement.run.labels["trial_name"] == "log_20261120_140133_562139/turn_1/attempt_1"
     assert sum(record.input_tokens or 0 for record in records(run).values()) == 44_894
     assert {finding.trace_id for finding in run.findings} == {f"{run.judgement.run.trace_id:032x}"}
+    assert {f.finding_id for f in one(RUN1 / "spans.jsonl").findings} < {f.finding_id for f in run.findings}
 
 
 def test_the_root_that_massgen_opens_and_drops_is_no_run():
@@ -268,3 +270,36 @@ def test_names_of_agents_lead_nowhere(tmp_path):
     run = one(tmp_path / "runs")
 
     assert [step for step in run.judgement.settled.sequence if step.kind == "tool"] == []
+
+
+def test_answers_and_votes_are_read_from_the_agents_folders_where_there_are_no_events(tmp_path):
+    folder = copied("massgen/run1", tmp_path)
+    for name in ("coordination_events.json", "events.jsonl"):
+        next(folder.rglob(name)).unlink()
+
+    run = one(next(folder.glob("log_*")))
+
+    notes = [(s.agent, s.note) for s in run.judgement.settled.sequence if "event_type" in (s.note or {})]
+    votes = {agent: (note["voted_for"], note["reason"]) for agent, note in notes if note["event_type"] == "vote_cast"}
+    assert votes == {
+        "agent_a": ("agent_a", "agent1 shows the derivation and the check step clearly."), "agent_b": ("agent_a", "agent1 is more complete."),
+    }  # fmt: skip
+    answers = [note["answer_preview"] for agent, note in notes if (agent, note["event_type"]) == ("agent_a", "new_answer")]
+    assert answers == ["Answer from A: 2+2=4 because addition of two pairs gives four."]
+    assert ("agent_b", "tool.unknown", "execute_command") in loud(run)
+
+
+def test_a_folder_that_is_named_by_a_link_is_read(tmp_path):
+    (tmp_path / "attempt_1").symlink_to(ATTEMPT)
+
+    assert len(one(tmp_path / "attempt_1").findings) == len(one(ATTEMPT).findings)
+
+
+def test_without_a_yaml_library_only_the_models_are_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    monkeypatch.delitem(sys.modules, "spantriage.plain_yaml", raising=False)
+
+    judged, replay = scanned(ATTEMPT)
+
+    assert len(judged) == 1
+    assert [skip.reason for skip in replay.skips] == ['Reading YAML needs an extra: pip install "spantriage[cli]"']

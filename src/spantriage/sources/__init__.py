@@ -64,7 +64,7 @@ def open_source(path: str | Path, kind: str = "auto", *, limits: Limits = LIMITS
     MissingExtra when reading it needs one; reading on never raises.
     """
     named = _named(kind)
-    if os.path.isdir(path) and not os.path.islink(path):
+    if os.path.isdir(path):
         source = claimant(path, kind)
         if source is None:
             raise SourceError(f"{path}: a folder that is no run of a format that is known")

@@ -3,7 +3,8 @@
 | from | what |
 |---|---|
 | `status.json`, else `metrics_summary.json` | how the run ended, each agent's totals, rounds, replies that were turned down |
-| `coordination_events.json`, else `vote.json` and `answer.txt` | answers, votes, restarts, rounds that were cut off |
+| `coordination_events.json`, else `events.jsonl`, else `vote.json` and `answer.txt` | answers, votes, restarts, rounds that were cut off |
+| `events.jsonl`, else `agent_outputs/` | tools that do not exist |
 | `events.jsonl` and `metrics_events.json`, else `execution_trace.md` | tool calls with arguments and results |
 | `execution_metadata.yaml` | the agents' models |
 | `streaming_debug.log`, where a version still writes it | the commands that were run, for reports |
@@ -136,9 +137,9 @@ def _models(folder: Folder) -> dict[str, str]:
     if raw is None:
         return {}
     try:
-        from spantriage.sources import plain_yaml
+        from spantriage.plain_yaml import load
 
-        loaded = plain_yaml.load(raw)
+        loaded = load(raw)
     except ImportError:
         folder.skip(Skip(folder.file("execution_metadata.yaml"), 0, str(MissingExtra("Reading YAML", "cli"))))
         return {}

@@ -13,6 +13,7 @@ from typing import Final
 from spantriage import text
 from spantriage.model import Content, Step
 from spantriage.sources import times
+from spantriage.sources.massgen_kept import kept, said_of
 from spantriage.sources.massgen_log import Happening, Log
 from spantriage.sources.spans import BESIDE
 from spantriage.sources.talk import Failure, fail, listed, mapping
@@ -119,15 +120,14 @@ def _taken(log: Log, root: Step, agent: str) -> Iterator[Step]:
     """Answers and votes: as the coordination's log tells them, else the log of events, else the status."""
     found = list(log.of(agent, *TAKEN))
     said = [e for e in log.told if e.agent == agent and e.kind in TOLD]
-    if not found:
-        found = [Happening(TOLD[e.kind], agent, e.when_ns, None, e.context) for e in said]
+    found = found or [Happening(TOLD[e.kind], agent, e.when_ns, None, e.context) for e in said] or list(kept(log, agent))
     for event in found:
         context = event.context
         note: dict[str, object] = {"event_type": event.kind}
         label = text.name(context.get("label") or context.get("answer_label"))
         if event.kind in ("new_answer", "final_answer"):
             near = [e for e in said if TOLD[e.kind] == event.kind and e.context.get("answer_label") in (label, None)]
-            preview = next((e.context.get("content") for e in near), None)
+            preview = next((e.context.get("content") for e in (*near, event)), None)
             note |= {"answer_label": label, "answer_preview": text.clip(preview, 2_000) if type(preview) is str else None}
         else:
             voted = context.get("voted_for") or context.get("target_id")
@@ -155,6 +155,8 @@ def _from_status(log: Log, root: Step, agent: str) -> Iterator[Step]:
 def _unknown_tools(log: Log, root: Step, agent: str, attempts: list[Step]) -> Iterator[Step]:
     """Tools that do not exist: as the log says, else those that were asked for, are none of the workflow's and never ran."""
     told = [(e.when_ns, name) for e in log.told if e.agent == agent and e.kind == "text" for name in _named(e.context.get("content"))]
+    if not told and not log.told:
+        told += [(root.end_ns, name) for name in _named(said_of(log, agent))]
     if not told and not log.told:
         ran = {name for each in log.agents.values() for name in mapping(mapping(each.get("tool_metrics")).get("by_tool"))}
         for step in attempts:
