@@ -162,6 +162,23 @@ def test_agents_that_were_started_talk_for_themselves(tmp_path):
     assert {step.agent for step in run.judgement.settled.sequence if step.kind == "model"} == {"claude-code", "Explore"}
 
 
+def test_an_agents_own_file_belongs_to_the_session_that_started_it(tmp_path):
+    def said(agent, text, **fields):
+        message = {"id": f"m-{text}", "role": "assistant", "content": [{"type": "text", "text": text}], "stop_reason": "end_turn"}
+        return {"type": "assistant", "sessionId": "0c3dbfe8-6c91-441b-a16c-a3e8583228b3", "parentUuid": None, "message": message, **fields}
+
+    put(tmp_path, {
+        "agent-a1.jsonl": lines(said("a1", "found", isSidechain=True, agentId="a1", timestamp="2026-11-20T14:07:13.5Z")),
+        "session.jsonl": lines(said("", "done", isSidechain=False, timestamp="2026-11-20T14:07:14Z")),
+    })  # fmt: skip
+
+    run = one(tmp_path)
+
+    agents = {step.agent: step for step in run.judgement.settled.sequence if step.kind == "agent"}
+    assert {name: step.result for name, step in agents.items()} == {"claude-code": "done", "a1": "found"}
+    assert agents["a1"].parent_id == agents["claude-code"].span_id
+
+
 # --- LangSmith
 
 

@@ -282,8 +282,9 @@ def test_answers_and_votes_are_read_from_the_agents_folders_where_there_are_no_e
     notes = [(s.agent, s.note) for s in run.judgement.settled.sequence if "event_type" in (s.note or {})]
     votes = {agent: (note["voted_for"], note["reason"]) for agent, note in notes if note["event_type"] == "vote_cast"}
     assert votes == {
-        "agent_a": ("agent_a", "agent1 shows the derivation and the check step clearly."), "agent_b": ("agent_a", "agent1 is more complete."),
-    }  # fmt: skip
+        "agent_a": ("agent_a", "agent1 shows the derivation and the check step clearly."),
+        "agent_b": ("agent_a", "agent1 is more complete."),
+    }
     answers = [note["answer_preview"] for agent, note in notes if (agent, note["event_type"]) == ("agent_a", "new_answer")]
     assert answers == ["Answer from A: 2+2=4 because addition of two pairs gives four."]
     assert ("agent_b", "tool.unknown", "execute_command") in loud(run)

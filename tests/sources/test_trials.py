@@ -116,6 +116,23 @@ def test_a_trajectory_goes_on_in_another_file_of_its_folder_and_in_no_other(tmp_
     assert all("stolen" not in str(step.content) for step in run.judgement.settled.sequence)
 
 
+def test_agents_in_files_of_their_own_are_read_once(tmp_path):
+    first = trajectory(final_metrics=None)
+    reference = {"trajectory_id": "t2", "trajectory_path": "trajectory.sub-1.json"}
+    first["steps"][1]["observation"]["results"][0]["subagent_trajectory_ref"] = [
+        reference,
+        reference,
+        {"trajectory_path": "../../secret.json"},
+    ]
+    scout = trajectory(agent={"name": "scout", "version": "1"}, final_metrics=None)
+    put(tmp_path / NAME, {"result.json": TRIAL, "agent/trajectory.json": first, "agent/trajectory.sub-1.json": scout})
+
+    run = one(tmp_path)
+
+    assert {name: record.model_calls for name, record in records(run).items() if record.model_calls} == {"smoke": 2, "scout": 2}
+    assert total(run) == (2_700, 160, 768)
+
+
 def test_a_trial_of_several_steps_has_a_phase_for_each(tmp_path):
     def step(name, reward, **fields):
         return {"step_name": name, "agent_result": {"n_input_tokens": 250, "n_output_tokens": 25, "cost_usd": 0.5},

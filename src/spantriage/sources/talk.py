@@ -108,6 +108,11 @@ class Talk:
     _task: str | None = None
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing was said yet."""
+        return self._number == 0
+
+    @property
     def span_id(self) -> int:
         """The agent's own span."""
         return self.own_id or ids.span_id(self.trace_id, self.key, "agent")
