@@ -23,8 +23,11 @@ def put_beside(run: Run, told: Iterable[Step], cap: int) -> None:
             inner[step.parent_id] = step
             if step.agent is not None:
                 calls.setdefault(step.agent, []).append(step)
+    knows_tools = any(step.content is not None and step.content.declared for step in run.steps.values())
     used: set[int] = set()
     for step in sorted(told, key=lambda each: each.order):
+        if step.sign == "unknown_tool" and knows_tools:
+            continue  # the spans tell it themselves, where the tool was asked for
         note = step.note or {}
         is_reply = "enforcement_reason" in note and not note.get("follows_failure")
         before = [call for call in calls.get(step.agent, ()) if call.start_ns <= step.end_ns] if is_reply else []

@@ -74,6 +74,7 @@ def test_spans_and_log_together_are_one_run_with_the_logs_reasons():
     assert [f.reason for f in run.findings if f.agent == "agent_b" and f.code == "flow.workflow_violation"] == [
         "no_workflow_tool", "api_error", "no_tool_calls",
     ]  # fmt: skip
+    assert ("agent_b", "tool.unknown", "execute_command") in loud(run)
     assert run.judgement.run.labels["trial_name"] == "log_20261120_140133_562139/turn_1/attempt_1"
     assert sum(record.input_tokens or 0 for record in records(run).values()) == 44_894
     assert {finding.trace_id for finding in run.findings} == {f"{run.judgement.run.trace_id:032x}"}

@@ -171,6 +171,13 @@ def test_a_jobs_own_files_are_no_runs(tmp_path):
     assert (replay.counts["runs"], replay.counts["files_passed_over"], replay.skips) == (1, 2, [])
 
 
+def test_a_result_with_megabytes_of_details_is_still_a_trial(tmp_path):
+    details = {"agent_result": {**TRIAL["agent_result"], "rollout_details": ["x" * 1_000] * 2_000}}
+    run = one(put(tmp_path, {"renamed/result.json": {**TRIAL, **details}}))
+
+    assert labels(run)["trial_name"] == NAME
+
+
 def test_session_files_are_read_where_there_is_nothing_else(tmp_path):
     session = (DATA / "claude_code" / "session.jsonl").read_text()
     run = one(put(tmp_path / NAME, {"result.json": TRIAL, "agent/sessions/projects/-app/0c3d.jsonl": session}))

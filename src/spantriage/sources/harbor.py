@@ -27,7 +27,6 @@ TRIAL: Final = re.compile(r".+__[A-Za-z0-9]{4,12}")
 OWN: Final = frozenset({"exception.txt", "trial.log", "run_manifest.json", "reward.txt", "lock.json", "config.json"})
 PHASES: Final = (("environment_setup", "setup"), ("agent_setup", "setup"), ("agent_execution", "agent"), ("verifier", "other"))
 LATE_NS: Final = 5 * times.NS  # an exception is noted down this long after its phase
-PEEK: Final = 256 << 10
 RAISED: Final = re.compile(
     r"^([A-Za-z_][\w.]{0,120}?(?:Error|Exception|Timeout|Interrupt|Exit)|RuntimeError)\s*:\s*(.*)", re.MULTILINE | re.DOTALL
 )
@@ -36,7 +35,7 @@ RAISED: Final = re.compile(
 def claims(folder: Folder) -> bool:
     """Claims a trial's folder: by what its result is about, else by its name and what lies in it."""
     if RESULT in folder.files:
-        return '"trial_name"' in (folder.text(RESULT, PEEK) or "") or TRIAL.fullmatch(folder.name) is not None
+        return b'"trial_name"' in folder.head(RESULT) or TRIAL.fullmatch(folder.name) is not None
     if "trajectory.json" in getattr(folder.sub("agent"), "files", ()):
         return True
     return TRIAL.fullmatch(folder.name) is not None and not OWN.isdisjoint(folder.files)

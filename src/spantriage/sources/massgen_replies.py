@@ -168,6 +168,7 @@ def _unknown_tools(log: Log, root: Step, agent: str, attempts: list[Step]) -> It
     for number, (when, name) in enumerate(told):
         step = log.step("workflow", f"tool {text.clip(name, 100)}", when, when, agent, root, "unknown", number)
         step.sign, step.result = "unknown_tool", f"Unknown tool: {text.clip(name, 100)}"
+        step.note = {BESIDE: True}
         yield step
 
 
