@@ -22,6 +22,7 @@ from spantriage.recorded import Trace, groups, is_bare, read_run
 from spantriage.run import Run
 from spantriage.sources import Labels, Piece, claimant, open_source
 from spantriage.sources.spans import RecordedSpan
+from spantriage.text import clean
 
 __all__ = ["Found", "Judged", "Replay", "Seen", "find"]
 
@@ -137,7 +138,7 @@ class Replay:
             self.counts["spans"] += 1
             self._held += trace.add_span(piece)
         elif isinstance(piece, Labels):
-            trace.labels.update(piece.values)
+            trace.labels.update({name: clean(value) for name, value in piece.values.items()})
         else:
             self._held += trace.add_step(piece)
 

@@ -120,3 +120,21 @@ def test_a_scan_of_a_project_finds_its_massgen_logs(tmp_path):
     put(tmp_path / ".massgen" / "massgen_logs", dead_agents())
 
     assert "1 runs" in spantriage("scan", ".", cwd=tmp_path).stdout
+
+
+def test_names_of_files_are_inert_wherever_they_are_shown(tmp_path):
+    evil = os.fsdecode(b"evil\xff\x1b[31m\n\xe2\x80\xae")
+    put(tmp_path / f"{evil}__dg6SgTQ", {"result.json": {**TRIAL, "trial_name": None, "exception_info": {"exception_type": "E"}}})
+    put(tmp_path, {f"{evil}.jsonl": '{"resourceSpans": [', f"log_20251218_000000/turn_1/{evil}.txt": "x"})
+
+    commands = (
+        ("scan", tmp_path, "--format", "json"),
+        ("scan", tmp_path, "--format", "json", "-j", "2"),
+        ("scan", tmp_path, "--out", tmp_path / "findings.out"),
+        ("traces", "aggregate", "--job-dir", tmp_path),
+        ("logs", "list", "--logs-dir", tmp_path, "--format", "json"),
+    )
+    outputs = [spantriage(*arguments) for arguments in commands]
+
+    assert [done.returncode for done in outputs] == [0] * 5, [done.stderr for done in outputs]
+    assert not any(mark in done.stdout + done.stderr for done in outputs for mark in ("\x1b", "\u202e", "\udcff"))

@@ -20,7 +20,9 @@ from spantriage.files import Skip
 from spantriage.lessons import learn, read, store
 from spantriage.sanitise import sanitise
 from spantriage.sources.talk import listed, mapping
+from spantriage.text import clean
 from spantriage.traces import Job, stamp, summary_of
+from spantriage.values import mend
 
 __all__ = ["app"]
 
@@ -48,7 +50,7 @@ def aggregate(
     Example: spantriage traces aggregate --job-dir jobs/2026-11-20__08-00-00 --output artifacts/baseline-execution-traces-full.json
     """
     traces = _traces(job, task, tasks)
-    document = {"job_dir": str(job), "timestamp": stamp(), "traces": traces, "summary": summary_of(traces)}
+    document = {"job_dir": clean(str(job)), "timestamp": stamp(), "traces": traces, "summary": summary_of(traces)}
     _write(document, output)
     if output is not None:
         summary = mapping(document["summary"])
@@ -159,7 +161,7 @@ def _tell(skips: list[Skip]) -> None:
 
 
 def _write(document: object, output: Path | None) -> None:
-    raw = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+    raw = orjson.dumps(mend(document), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
     if output is None:
         sys.stdout.write(raw.decode() + "\n")
         return
