@@ -316,3 +316,32 @@ def test_a_cost_that_is_known_as_a_whole_is_not_added_to_list_prices(tmp_path):
     assert sum(record.cost_usd or 0 for record in records(run).values()) == pytest.approx(0.07803)
     assert records(atif)["coder"].cost_usd == pytest.approx(0.02)
     assert [step.cost_usd for step in atif.judgement.settled.sequence if step.kind == "model"] == [pytest.approx(0.01)] * 2
+
+
+def test_words_of_other_formats_inside_spans_do_not_make_them_another(tmp_path):
+    words = (
+        "run_type",
+        "dotted_order",
+        "op_name",
+        "project_id",
+        "session_id",
+        "permission_denials",
+        "schema_version",
+        "span_name",
+        "trace_id",
+    )
+    attributes = [{"key": word, "value": {"stringValue": '"ATIF-v1.7" "SpanKind."'}} for word in (*words, "gen_ai.operation.name")]
+    span = {
+        "traceId": "1" * 32,
+        "spanId": "2" * 16,
+        "name": "chat",
+        "startTimeUnixNano": "1",
+        "endTimeUnixNano": "2",
+        "attributes": attributes,
+    }
+    attributes[-1]["value"] = {"stringValue": "chat"}
+    document = {"resourceSpans": [{"scopeSpans": [{"scope": {"name": "x"}, "spans": [span]}]}]}
+
+    for content in (document, json.dumps(document, indent=4), lines(document, document)):
+        run = one(put(tmp_path, {"run.json": content}))
+        assert (run.spans, run.judgement.run.labels) == (1, {})

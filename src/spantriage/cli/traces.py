@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -142,7 +143,9 @@ def _traces(job: Path, task: str | None, tasks: Path | None) -> list[dict[str, o
     if not job.is_dir():
         raise SourceError(f"{job}: no such folder")
     found = Job(job, task=task, tasks=tasks)
-    traces = list(found.traces())
+    screen = console(stderr=True)
+    with screen.status("reading trials") if screen.is_terminal else nullcontext():
+        traces = list(found.traces())
     _tell(found.skips)
     if not traces:
         raise SourceError(f"{job}: no trials" + (f" of {task}" if task else "") + " in it")

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from spantriage import values
 from spantriage.errors import ConfigError, NotARun, SourceError, SpantriageError
@@ -22,6 +23,7 @@ from spantriage.sources.spans import RecordedSpan
 __all__ = ["Labels", "Piece", "Source", "claimant", "kinds", "open_source"]
 
 LOG = logging.getLogger("spantriage")
+BEGIN: Final = 256  # bytes that are looked at for what a file begins with
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class Source:
     sniff: Callable[[bytes, str], bool]  # (the first 64 KiB, the file's name): is the file ours?
     read: Callable[[TraceFile], Iterator[Piece]]
     rank: int = 50  # who is asked first, lowest first: narrow claims before wide ones
+    begins: tuple[bytes, ...] = ()  # what only its files begin with, blanks left out: it is not asked then, and nobody else is
     claims: Callable[[Folder], bool] | None = None  # is everything in this folder one run of ours?
     read_folder: Callable[[Folder], Iterator[Piece]] | None = None
 
@@ -110,7 +113,9 @@ def _is_json(head: bytes) -> bool:
 
 
 def _recognise(file: TraceFile) -> Source | None:
-    return next((source for source in _all() if source.sniff(file.head, Path(file.path).name)), None)
+    begin = file.head[:BEGIN].translate(None, b" \t\r\n")
+    plain = next((source for source in _all() if source.begins and begin.startswith(source.begins)), None)
+    return plain or next((source for source in _all() if source.sniff(file.head, Path(file.path).name)), None)
 
 
 def _read(file: TraceFile, source: Source | None) -> Iterator[Piece]:
