@@ -305,3 +305,26 @@ def test_without_a_yaml_library_only_the_models_are_missing(monkeypatch):
 
     assert len(judged) == 1
     assert [skip.reason for skip in replay.skips] == ['Reading YAML needs an extra: pip install "spantriage[cli]"']
+
+
+TABLE = """
++--------------------------------------------------+
+|   Event  |  Agent 1 (agent_a)  |  Agent 2 (agent_b)  |
+|   USER   |         What is 2+2?                      |
+|     E1   |   📋 Context: []    |    ⏳ (waiting)     |
+|     E3   |   🔄 (streaming)    | ✨ NEW ANSWER: agent2.1 |
+|          |                     |👁️  Preview: VOTE: agent9.9 of old |
+|     E7   |   🗳️  VOTE: agent2.1 |   🔄 (streaming)    |
+|    E17   |   ✅ (completed)    | 🎯 FINAL ANSWER: agent2.final |
+"""
+
+
+def test_the_table_for_people_is_read_where_there_is_nothing_else(tmp_path):
+    run = one(put(tmp_path, {f"{LOG}/coordination_table.txt": TABLE}))
+
+    notes = [(s.agent, (s.note or {})) for s in run.judgement.settled.sequence if "event_type" in (s.note or {})]
+    assert [(agent, note["event_type"], note.get("answer_label") or note.get("voted_for_label")) for agent, note in notes] == [
+        ("agent_b", "new_answer", "agent2.1"),
+        ("agent_a", "vote_cast", "agent2.1"),
+        ("agent_b", "final_answer", "agent2.final"),
+    ]

@@ -3,7 +3,8 @@
 | from | what |
 |---|---|
 | `status.json`, else `metrics_summary.json` | how the run ended, each agent's totals, rounds, replies that were turned down |
-| `coordination_events.json`, else `events.jsonl`, else `vote.json` and `answer.txt` | answers, votes, restarts, rounds that were cut off |
+| `coordination_events.json` | answers, votes, restarts, rounds that were cut off |
+| else `events.jsonl`, else `vote.json` and `answer.txt`, else `coordination_table.txt` | answers and votes |
 | `events.jsonl`, else `agent_outputs/` | tools that do not exist |
 | `events.jsonl` and `metrics_events.json`, else `execution_trace.md` | tool calls with arguments and results |
 | `execution_metadata.yaml` | the agents' models |
@@ -76,7 +77,7 @@ def read_folder(folder: Folder) -> Iterator[Piece]:
 
 
 def _steps(log: Log) -> Iterator[Piece]:
-    if not log.agents and not log.events and not log.told:
+    if not log.agents and not log.events and not log.told and not log.tabled:
         yield Skip(log.path, 0, "nothing of this run could be read")
         return
     log.models = {} if log.alone else _models(log.folder)

@@ -121,6 +121,7 @@ def _taken(log: Log, root: Step, agent: str) -> Iterator[Step]:
     found = list(log.of(agent, *TAKEN))
     said = [e for e in log.told if e.agent == agent and e.kind in TOLD]
     found = found or [Happening(TOLD[e.kind], agent, e.when_ns, None, e.context) for e in said] or list(kept(log, agent))
+    found = found or [event for event in log.tabled if event.agent == agent]
     for event in found:
         context = event.context
         note: dict[str, object] = {"event_type": event.kind}

@@ -29,11 +29,11 @@ OURS: Final = ("answer", "vote", "restarted", "presentation", "error", "timeout"
 
 def steps_of_rounds(log: Log, root: Step) -> Iterator[Step]:
     """Every round of every agent, and behind them the events that tell tokens and cost."""
-    names = dict.fromkeys([*log.agents, *(e.agent for e in log.events if e.agent is not None), *(e.agent for e in log.told if e.agent)])
-    for agent in names:
+    told = [e.agent for e in (*log.events, *log.told)] or [e.agent for e in log.tabled]
+    for agent in dict.fromkeys([*log.agents, *(name for name in told if name is not None)]):
         rounds = [*_accounted(log, root, agent)]
         rounds += [*_cut_off(log, root, agent, rounds)]
-        if not rounds and agent in log.agents:
+        if not rounds:
             rounds = [log.step("agent", f"agent.{agent}", root.start_ns, root.end_ns, agent, root, "whole")]
         _mark_failure(log, agent, rounds)
         yield from sorted(rounds, key=lambda step: step.order)
