@@ -1,4 +1,4 @@
-"""Write docs/reference/ from the code, and docs/frameworks.md: `python docs/generate.py`.
+"""Write docs/reference/ and docs/queries/ from the code, and docs/frameworks.md: `python docs/generate.py`.
 
 With `--check` say what is out of date and exit 1.
 """
@@ -13,6 +13,10 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import query_pages
 
 from spantriage import config
 from spantriage.cli.detectors import page
@@ -135,12 +139,14 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/attributes.md": attributes,
     "reference/taxonomy.md": taxonomy,
     "frameworks.md": frameworks,
+    **query_pages.pages(),
 }
 
 
 def main() -> int:
     """Write or check every page."""
-    (FOLDER / "reference").mkdir(exist_ok=True)
+    for folder in ("reference", "queries"):
+        (FOLDER / folder).mkdir(exist_ok=True)
     stale = [name for name, make in PAGES.items() if not (FOLDER / name).exists() or (FOLDER / name).read_text() != make()]
     if "--check" in sys.argv:
         print("\n".join(f"docs/{name} is out of date: run python docs/generate.py" for name in stale))

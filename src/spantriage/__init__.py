@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from spantriage.exporter import TriageExporter
     from spantriage.finding import Finding
     from spantriage.processor import TriageProcessor
+    from spantriage.queries import query
 
 __version__: Final = "0.1.0"
-__all__ = ["Finding", "Triage", "TriageExporter", "TriageProcessor", "__version__", "attach"]
+__all__ = ["Finding", "Triage", "TriageExporter", "TriageProcessor", "__version__", "attach", "query"]
 
 _HOMES: Final = {
     "Finding": "finding",
@@ -19,6 +20,7 @@ _HOMES: Final = {
     "TriageExporter": "exporter",
     "TriageProcessor": "processor",
     "attach": "attachment",
+    "query": "queries",
 }
 
 

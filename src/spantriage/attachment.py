@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -20,17 +21,20 @@ from spantriage.processor import TriageProcessor
 if TYPE_CHECKING:
     from spantriage.finding import Finding
     from spantriage.sinks import Sink
+    from spantriage.store.live import StoreProcessor
 
 __all__ = ["Triage", "attach", "place", "probe", "watch_provider"]
 
 LOG: Final = logging.getLogger("spantriage")
+FINDINGS_BYTES: Final = 1 << 40  # a store's files of findings are not rotated: their time comes with their day's
 
 
 class Triage:
     """The handle of an attached processor."""
 
-    def __init__(self, processor: TriageProcessor, *, yields: bool = False) -> None:
+    def __init__(self, processor: TriageProcessor, *, yields: bool = False, store: str = "") -> None:
         self.processor = processor
+        self.store = open_store(store, processor) if store else None
         self.strategy = "waiting"  # then "replace" (verdicts on spans), "observe" (findings only), "yielded" or "detached"
         processor.yields = yields  # to one of ours that was asked for with settings of its own
         self._homes: list[Any] = []  # groups of processors that we are in
@@ -69,27 +73,33 @@ class Triage:
 
     def status(self) -> dict[str, Any]:
         """Each agent's reliability record so far, the live runs, and what spantriage says of itself."""
-        return {"version": __version__, "strategy": self.strategy, **self.processor.worker.status()}
+        kept = {} if self.store is None else {"store": self.store.status()}
+        return {"version": __version__, "strategy": self.strategy, **self.processor.worker.status(), **kept}
 
     def flush(self, timeout_s: float = 5.0) -> bool:
-        """Judge the runs whose root has ended and deliver every finding; False when that took too long."""
-        return self.processor.worker.flush(timeout_s)
+        """Judge the runs whose root has ended, deliver every finding, write spans to the store; False when that took too long."""
+        flushed = self.processor.worker.flush(timeout_s)
+        return (self.store is None or self.store.force_flush(int(timeout_s * 1_000))) and flushed
 
     def detach(self) -> None:
         """Take the processor out again, after a last flush."""
         for home in self._homes:
             with home._lock:
-                home._span_processors = tuple(p for p in home._span_processors if p is not self.processor)
+                home._span_processors = tuple(p for p in home._span_processors if p not in (self.processor, self.store))
         self._homes.clear()
         self.strategy = "detached"
         self.processor.shutdown()
         self.processor.worker.close_sinks(self.processor.settings.exit_s)
+        if self.store is not None:
+            self.store.shutdown()
 
     def settle_in(self, provider: object) -> bool:
         """Put the processor first in `provider`; False when that is none that we know how to enter."""
         if self.processor.yields and has_another(provider, self.processor):
             self.strategy = "yielded"
             return True
+        if self.store is not None:
+            place(provider, self.store)  # first, and then behind the one that judges
         home, first = place(provider, self.processor)
         if home is None:
             return False
@@ -105,20 +115,38 @@ def attach(
     *,
     provider: object | None = None,
     sinks: Iterable[str | Sink] | None = None,
+    store: str | os.PathLike[str] | None = None,
     **settings: object,
 ) -> Triage:
     """Watch the agents of this program. Without `provider` the global one, or the next that is set.
 
-    Raises ConfigError for a setting and SinkError for a sink that was asked for and cannot be had, AttachError for a
-    `provider` that has no span processors.
+    `store` is a folder in which every span and finding is kept for questions: `FOLDER` or `FOLDER?content=yes&keep_days=30`.
+    Raises ConfigError for a setting, SinkError and StoreError for a sink or store that was asked for and cannot be had,
+    AttachError for a `provider` that has no span processors.
     """
-    triage = Triage(TriageProcessor(sinks=sinks, settings=load_settings(settings)))
+    loaded = load_settings({**settings, "store": store})
+    triage = Triage(TriageProcessor(sinks=sinks, settings=loaded), store=loaded.store)
     if provider is not None:
         if not triage.settle_in(provider):
             raise AttachError(f"{type(provider).__name__} has no span processors; give a TracerProvider of the OpenTelemetry SDK")
         return triage
     watch_provider(triage)
     return triage
+
+
+def open_store(said: str, processor: TriageProcessor) -> StoreProcessor:
+    """A store for spans, and for the findings of `processor`. Raises StoreError or ConfigError."""
+    from spantriage.sinks.jsonl import JsonlSink
+    from spantriage.store.live import StoreProcessor
+    from spantriage.store.packing import keep_days
+    from spantriage.store.target import read_target
+
+    target = read_target(said)
+    store = StoreProcessor(target.folder, content=target.content)
+    if target.keep_days is not None:
+        keep_days(store.folder, target.keep_days)
+    processor.worker.add_sink(JsonlSink(store.folder / "findings" / "findings.jsonl", shared=False, max_bytes=FINDINGS_BYTES))
+    return store
 
 
 def place(provider: object, processor: SpanProcessor) -> tuple[object, bool]:

@@ -26,7 +26,8 @@ def _attach() -> Triage | None:
     try:
         if has_another(trace.get_tracer_provider()):
             return None
-        triage = Triage(TriageProcessor(settings=load_settings()), yields=True)
+        settings = load_settings()
+        triage = Triage(TriageProcessor(settings=settings), yields=True, store=settings.store)
         watch_provider(triage)
         return triage
     except Exception:  # an import must not break the program; the reason is told once

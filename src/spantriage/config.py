@@ -30,6 +30,8 @@ class Settings:
     """Where findings go, such as `jsonl:findings.jsonl` or `otlp`; in a variable separated by commas."""
     enrich: bool = True
     """Write verdicts and records onto spans before they are exported."""
+    store: str = ""
+    """A folder in which every span and finding is kept for questions: `FOLDER` or `FOLDER?content=yes&keep_days=30`; empty: none."""
     select: tuple[str, ...] = ()
     """Detector codes or topics (`loop`) to use; empty: all."""
     ignore: tuple[str, ...] = ()
@@ -160,9 +162,7 @@ def _convert(default: object, value: object) -> object:
             raise ValueError
         return found
     if isinstance(default, str):
-        if not isinstance(value, str):
-            raise TypeError
-        return value
+        return os.fspath(value)  # type: ignore[call-overload]  # what is no path is a TypeError
     if isinstance(default, tuple):
         words = value.split(",") if isinstance(value, str) else list(value) if isinstance(value, Iterable) else None
         if words is None or not all(isinstance(word, str) for word in words):

@@ -33,14 +33,16 @@ class TriageExporter(SpanExporter):
     cannot be done it gives findings only. Settings as for `TriageProcessor`.
     """
 
-    def __init__(self, inner: SpanExporter | None = None, *, sinks: Iterable[str | Sink] | None = None, **given: object) -> None:
+    def __init__(
+        self, inner: SpanExporter | None = None, *, sinks: Iterable[str | Sink] | None = None, store: str | None = None, **given: object
+    ) -> None:
         self._inner = inner
         self._triage: Triage | None = None
         self._worker: Worker | None = None
         if inner is None:
             from spantriage.attachment import attach
 
-            self._triage = attach(sinks=sinks, **given)
+            self._triage = attach(sinks=sinks, store=store, **given)
             return
         settings = load_settings(given)
         self._worker = Worker(settings, configure_detectors(settings, all_detectors()), sinks)

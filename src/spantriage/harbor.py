@@ -27,15 +27,16 @@ class HarborPlugin:
     Agents that Harbor runs in containers leave no spans in its process; judge their recorded runs afterwards.
     """
 
-    def __init__(self, *, sinks: str | None = None, **settings: object) -> None:
+    def __init__(self, *, sinks: str | None = None, store: str | None = None, **settings: object) -> None:
         self._sinks = sinks
+        self._store = store
         self._settings = settings
         self._triage: Triage | None = None
 
     async def on_job_start(self, job: Job) -> None:
         """Attach to the tracer provider of the process, now or when it is set."""
         sinks = self._sinks.split(",") if self._sinks else [f"jsonl:{job.job_dir / 'findings.jsonl'}"]
-        self._triage = attach(sinks=sinks, **self._settings)
+        self._triage = attach(sinks=sinks, store=self._store, **self._settings)
 
     async def on_job_end(self, job_result: object) -> None:
         """Judge what is live and deliver every finding, off Harbor's event loop."""

@@ -11,9 +11,10 @@ import gc
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ from spantriage.engine import Engine
 from spantriage.files import Skip
 from spantriage.finding import Finding
 from spantriage.replay import HELD_BYTES, Found, Judged, Replay, Seen, find
+from spantriage.sources import Piece
 from spantriage.summary import summarise
 
 __all__ = ["Result", "Scan"]
@@ -64,6 +66,7 @@ class Scan:
     kind: str = "auto"
     assume_failed: bool = False
     workers: int = 1  # processes; 0: as many as there are processors
+    store: str | None = None  # where spans are kept as they are read: FOLDER[?content=yes]
     counts: Counter[str] = field(default_factory=Counter)
     skips: list[Skip] = field(default_factory=list)
 
@@ -78,11 +81,12 @@ class Scan:
         files = [each for each in found if isinstance(each, Found)]
         shares = _shares(files, workers)
         if workers == 1 or len(shares) < 2:
-            replay = Replay(_engine(), assume_failed=self.assume_failed)
-            replay.counts, replay.skips = self.counts, self.skips
-            for file in files:
-                yield from map(_result, replay.take(file, self.kind))
-            yield from map(_result, replay.finish())
+            with _importer(self.store) as watch:
+                replay = Replay(_engine(), assume_failed=self.assume_failed, watch=watch)
+                replay.counts, replay.skips = self.counts, self.skips
+                for file in files:
+                    yield from map(_result, replay.take(file, self.kind))
+                yield from map(_result, replay.finish())
         else:
             yield from self._spread(shares, workers)
 
@@ -91,7 +95,8 @@ class Scan:
         done: list[_Share] = []
         pool = ProcessPoolExecutor(min(workers, len(shares)), context, _prepare)
         try:
-            waiting = {pool.submit(_judge, share, self.kind, self.assume_failed, HELD_BYTES // workers): share for share in shares}
+            how = self.kind, self.assume_failed, HELD_BYTES // workers, self.store
+            waiting = {pool.submit(_judge, share, *how): share for share in shares}
             for future in as_completed(waiting):
                 share = self._collect(future, waiting[future])
                 if share is not None:
@@ -161,12 +166,29 @@ def _prepare() -> None:
     gc.set_threshold(100_000, 50, 1_000)  # as in the command: much is made and kept
 
 
-def _judge(files: list[Found], kind: str, assume_failed: bool, held_bytes: int) -> _Share:
-    replay = Replay(_engine(), assume_failed=assume_failed, held_bytes=held_bytes)
-    judged = (each for file in files for each in replay.take(file, kind))
-    results = [_result(each) for each in judged]
-    results += [_result(each) for each in replay.finish()]
+def _judge(files: list[Found], kind: str, assume_failed: bool, held_bytes: int, store: str | None) -> _Share:
+    with _importer(store) as watch:
+        replay = Replay(_engine(), assume_failed=assume_failed, held_bytes=held_bytes, watch=watch)
+        judged = (each for file in files for each in replay.take(file, kind))
+        results = [_result(each) for each in judged]
+        results += [_result(each) for each in replay.finish()]
     return _Share(results, replay.counts, replay.skips, replay.seen)
+
+
+@contextmanager
+def _importer(store: str | None) -> Iterator[Callable[[Piece], object] | None]:
+    """What takes every piece into the store; each process has its own."""
+    if store is None:
+        yield None
+        return
+    from spantriage.store.importing import Importer
+    from spantriage.store.target import read_target
+
+    importer = Importer(read_target(store))
+    try:
+        yield importer.add
+    finally:
+        importer.close()
 
 
 def _engine() -> Engine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["redact"]
+__all__ = ["HIDDEN", "is_secret_name", "redact", "suspicious"]
 
 HIDDEN: Final = "[redacted]"
 # Shapes of credentials. Each pattern has a literal prefix or bounded repeats, so that no text makes it slow.
@@ -39,10 +39,46 @@ _KEY_HINTS: Final = ("key", "secret", "passw", "passphrase", "auth", "credential
 def redact(text: str) -> str:
     """The same text with credentials replaced by "[redacted]"."""
     low = text.lower()
-    if any(hint in low for hint in _VALUE_HINTS):
+    if any(hint in low for hint in _VALUE_HINTS) and _has_value(text, low):
         text = _VALUES.sub(HIDDEN, text)
     if "bearer " in low or "basic " in low:
         text = _BEARER.sub(rf"\1{HIDDEN}", text)
     if any(hint in low for hint in _KEY_HINTS):
         text = _KEYED.sub(rf"\1{HIDDEN}", text)
     return text
+
+
+def is_secret_name(name: str) -> bool:
+    """Say whether what bears this name is a credential: `api_key`, `http.request.header.authorization`."""
+    return redact(f"{name}=aaaaaaaa").endswith(HIDDEN)
+
+
+def _has_value(text: str, low: str) -> bool:
+    """Say whether a credential begins where one of the hints stands; to look everywhere takes a hundred times longer."""
+    if len(low) != len(text):  # some capitals are two letters when small
+        return True
+    for hint in _VALUE_HINTS:
+        at = low.find(hint)
+        while at >= 0:
+            if _VALUES.match(text, at if hint != "://" else at + 3):
+                return True
+            at = low.find(hint, at + 1)
+    return False
+
+
+def suspicious(text: str) -> bool:
+    """Say, cheaply, whether `redact` could change the text: False is certain, True is not."""
+    low = text.lower()
+    for hint in _PLAIN_HINTS:
+        if hint in low:
+            return True
+    if "://" in low and "@" in low:
+        return True
+    if ":" in low or "=" in low:
+        for hint in _KEY_HINTS:
+            if hint in low:
+                return True
+    return False
+
+
+_PLAIN_HINTS: Final = (*(hint for hint in _VALUE_HINTS if hint != "://"), "bearer ", "basic ")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -83,7 +83,13 @@ class Replay:
     """
 
     def __init__(
-        self, engine: Engine, *, assume_failed: bool = False, held_bytes: int = HELD_BYTES, only: frozenset[int] | None = None
+        self,
+        engine: Engine,
+        *,
+        assume_failed: bool = False,
+        held_bytes: int = HELD_BYTES,
+        only: frozenset[int] | None = None,
+        watch: Callable[[Piece], object] | None = None,
     ) -> None:
         self.engine = engine
         self.counts: Counter[str] = Counter()
@@ -92,6 +98,7 @@ class Replay:
         self._held_bytes = held_bytes
         self._only = only  # traces to look at; None: all
         self.seen: dict[int, Seen] = {}  # every trace, where it was read and what it links to
+        self._watch = watch  # sees every piece before we do
         self._held = 0
         self._traces: OrderedDict[int, Trace] = OrderedDict()  # touched longest ago first
         self._gone: OrderedDict[int, None] = OrderedDict()  # judged early
@@ -127,6 +134,8 @@ class Replay:
 
     def add(self, piece: Piece, path: str) -> None:
         """Take in one piece."""
+        if self._watch is not None:
+            self._watch(piece)
         if isinstance(piece, Skip):
             self.skip(piece)
             return

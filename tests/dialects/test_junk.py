@@ -6,11 +6,14 @@ from random import Random
 import pytest
 from dialect_runs import DATA, judged, spans
 
+from spantriage.dialects import DIALECTS
+
 JUNK = (
     ["a", 1], {"a": [None]}, 1 << 70, -1, float("nan"), "", "null", True, b"\xff", "\ud800", None, [["x"]], "9" * 5_000, '{"a":',
     '[{"role": 5, "parts": {"a": 1}, "content": [1, null, {"type": 7}]}]',
 )  # fmt: skip
-RUNS = sorted(str(path.relative_to(DATA).with_suffix("")) for path in DATA.glob("*/*.jsonl") if path.parent.name != "otlp")
+FOLDERS = {dialect.name for dialect in DIALECTS}
+RUNS = sorted(str(path.relative_to(DATA).with_suffix("")) for path in DATA.glob("*/*.jsonl") if path.parent.name in FOLDERS)
 
 
 @pytest.mark.parametrize("run", RUNS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from spantriage import __version__
-from spantriage.cli import demo, detectors, doctor, logs, scan, taxonomy, traces
+from spantriage.cli import demo, detectors, doctor, logs, mcp, pack, query, scan, taxonomy, traces
 
 app = typer.Typer(
     name="spantriage",
@@ -15,6 +15,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("scan")(scan.scan)
+app.command("query")(query.query)
+app.command("pack")(pack.pack)
+app.command("mcp")(mcp.mcp)
 app.command("demo")(demo.demo)
 app.add_typer(detectors.app, name="detectors")
 app.add_typer(traces.app, name="traces")

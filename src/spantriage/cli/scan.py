@@ -57,27 +57,28 @@ def scan(
     form: Annotated[Format, typer.Option("--format", help="table for people, json for programs: one object a run.")] = Format.table,
     fail_on: Annotated[Severity | None, typer.Option("--fail-on", help="Exit 1 when a finding is at least this severe.")] = None,
     workers: Annotated[int, typer.Option("--workers", "-j", min=0, help="Processes that read; 0: one for each processor.")] = 1,
+    store: Annotated[str | None, typer.Option("--store", help="Keep spans and findings here for questions: FOLDER[?content=yes].")] = None,
     assume: Annotated[Assume | None, typer.Option("--assume", help="The runs are known to have failed: always name a root cause.")] = None,
 ) -> None:
     """Judge recorded runs.
 
     Example: spantriage scan traces/ --out findings.jsonl --fail-on error
     """
-    going = Scan(kind, assume is Assume.failed, workers)
-    sink = None if out is None else _open(out)
+    going = Scan(kind, assume is Assume.failed, workers, store)
+    sinks = [sink for sink in (None if out is None else _open(out), None if store is None else _keep(store)) if sink is not None]
     gc.set_threshold(100_000, 50, 1_000)  # much is made and kept here; the defaults would look through it all the time
     worst = -1
     shown: list[Result] = []
     with _progress(going):
         for result in going.run(paths):
             worst = max([worst, *(RANK[finding.severity] for finding in result.findings)])
-            if sink is not None and result.findings:
+            for sink in sinks if result.findings else ():
                 sink.write(result.findings)
             if form is Format.json:
                 sys.stdout.write(orjson.dumps(result.summary).decode() + "\n")
             else:
                 shown.append(result)
-    if sink is not None:
+    for sink in sinks:
         sink.close(5.0)
     if form is Format.table:
         _print(shown, going, out)
@@ -94,6 +95,14 @@ def _open(path: Path) -> JsonlSink:
         raise SinkError(f"{path} is not a file")
     path.unlink(missing_ok=True)
     return JsonlSink(path)
+
+
+def _keep(said: str) -> JsonlSink:
+    """Where a store keeps what is found in recorded runs. Raises StoreError when it cannot be had."""
+    from spantriage.store.layout import create
+    from spantriage.store.target import read_target
+
+    return JsonlSink(create(read_target(said).folder) / "findings" / "scanned.jsonl", max_bytes=1 << 40)
 
 
 class Counts(ProgressColumn):

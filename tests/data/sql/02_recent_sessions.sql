@@ -1,0 +1,5 @@
+SELECT span_name, trace_id, duration, start_timestamp
+FROM records
+WHERE span_name = 'coordination.session'
+ORDER BY start_timestamp DESC
+LIMIT 10
