@@ -346,3 +346,13 @@ def test_words_of_other_formats_inside_spans_do_not_make_them_another(tmp_path):
     for content in (document, json.dumps(document, indent=4), lines(document, document)):
         run = one(put(tmp_path, {"run.json": content}))
         assert (run.spans, run.judgement.run.labels) == (1, {})
+
+
+@pytest.mark.parametrize("path", [STREAM, DATA / "weave" / "calls_complete.jsonl"], ids=["claude", "weave"])
+def test_steps_are_handed_on_when_nothing_will_change_them(path):
+    def told(piece):
+        return type(piece), *(getattr(piece, name, None) for name in ("kind", "sign", "input_tokens", "cost_usd"))
+
+    at_once = [told(piece) for piece in open_source(path)]
+
+    assert at_once == [told(piece) for piece in list(open_source(path))]

@@ -194,4 +194,4 @@ def _declared(definitions: object) -> dict[str, Mapping[str, object] | None] | N
     return {name: None for name in named if name is not None} or None
 
 
-SOURCE: Final = Source(FORM, sniff, read, rank=15)
+SOURCE: Final = Source(FORM, sniff, read, rank=15, settles=True)

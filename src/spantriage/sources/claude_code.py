@@ -241,4 +241,4 @@ class Session:
             step.error_message = step.error_message or "the user's settings do not allow it"
 
 
-SOURCE: Final = Source("claude-code", sniff, read, rank=30)
+SOURCE: Final = Source("claude-code", sniff, read, rank=30, settles=True)

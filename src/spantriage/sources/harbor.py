@@ -209,4 +209,4 @@ def _blame(phases: list[Phase], exceptions: list[tuple[Failure, int | None, str 
     return blamed
 
 
-SOURCE: Final = Source(FORM, sniff, read, rank=12, claims=claims, read_folder=read_folder)
+SOURCE: Final = Source(FORM, sniff, read, rank=12, settles=True, claims=claims, read_folder=read_folder)

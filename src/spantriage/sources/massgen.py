@@ -58,8 +58,8 @@ def claims(folder: Folder) -> bool:
 
 
 def sniff(head: bytes, name: str) -> bool:
-    """Claims a status file that stands alone."""
-    return b'"coordination"' in head and b'"completion_percentage"' in head and b'"agents"' in head
+    """Claims a status file that stands alone, unless it is one that we have written of a live run."""
+    return b'"coordination"' in head and b'"completion_percentage"' in head and b'"agents"' in head and b'"written_by"' not in head
 
 
 def read(file: TraceFile) -> Iterator[Piece]:

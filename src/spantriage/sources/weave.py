@@ -26,7 +26,7 @@ INPUT: Final = ("input_tokens", "prompt_tokens", "prompt_token_count")
 OUTPUT: Final = ("output_tokens", "completion_tokens", "candidates_token_count")
 CACHED: Final = ("cache_read_input_tokens", "cached_content_token_count")
 RUNNING: Final = "running"
-WAITING: Final = 100_000  # calls that wait for children; more lie between a call and its children in no export
+WAITING: Final = 20_000  # calls that wait for children; more lie between a call and its children in no export
 
 
 def sniff(head: bytes, name: str) -> bool:
@@ -195,4 +195,4 @@ def _id(said: object, part: int) -> int | None:
     return ids.span_id(said) if part else ids.trace_id(said)
 
 
-SOURCE: Final = Source(FORM, sniff, read, rank=40)
+SOURCE: Final = Source(FORM, sniff, read, rank=40, settles=True)
