@@ -178,6 +178,13 @@ def test_a_result_with_megabytes_of_details_is_still_a_trial(tmp_path):
     assert labels(run)["trial_name"] == NAME
 
 
+def test_folders_that_are_only_called_like_trials_are_none(tmp_path):
+    put(tmp_path, {"my__package/config.json": {}, "my__package/models.json": {"trial": 1}})
+    put(tmp_path / "nightly__run1", {"result.json": {"id": "x", "n_total_trials": 1, "stats": {}}, f"{NAME}/result.json": TRIAL})
+
+    assert labels(one(tmp_path))["trial_name"] == NAME
+
+
 def test_session_files_are_read_where_there_is_nothing_else(tmp_path):
     session = (DATA / "claude_code" / "session.jsonl").read_text()
     run = one(put(tmp_path / NAME, {"result.json": TRIAL, "agent/sessions/projects/-app/0c3d.jsonl": session}))
