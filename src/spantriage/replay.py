@@ -78,8 +78,8 @@ class Replay:
     """Collects the pieces of recorded runs and judges each run once. For one thread.
 
     `counts` says what became of them: `files, spans, steps, duplicates, runs, findings, skips` and, where there were any,
-    `files_passed_over` (JSON of another kind in a folder), `spans_without_run, spans_over_limit, runs_judged_early,
-    traces_cut` (judged early, and then there came more).
+    `made_steps` (of formats without spans), `files_passed_over` (JSON of another kind in a folder), `spans_without_run,
+    spans_over_limit, runs_judged_early, traces_cut` (judged early, and then there came more).
     """
 
     def __init__(
@@ -149,6 +149,7 @@ class Replay:
         elif isinstance(piece, Labels):
             trace.labels.update({name: clean(value) for name, value in piece.values.items()})
         else:
+            self.counts["made_steps"] += 1
             self._held += trace.add_step(piece)
 
     def skip(self, skip: Skip) -> None:
