@@ -1,10 +1,14 @@
 import json
 import os
 import sys
+import time
 
 import pytest
 import yaml
-from samples import DATA, LOG, copied, dead_agents, loud, one, put, records, scanned
+from samples import BEGAN, DATA, LOG, copied, dead_agents, loud, one, put, records, scanned
+
+from spantriage.files import Skip
+from spantriage.sources import open_source
 
 RUN1 = DATA / "massgen" / "run1"
 ATTEMPT = next(RUN1.glob("log_*")) / "turn_1" / "attempt_1"
@@ -328,3 +332,35 @@ def test_the_table_for_people_is_read_where_there_is_nothing_else(tmp_path):
         ("agent_a", "vote_cast", "agent2.1"),
         ("agent_b", "final_answer", "agent2.final"),
     ]
+
+
+def test_a_log_with_a_great_many_of_everything_is_read_in_its_time(tmp_path):
+    number = 20_000
+    agents = {f"agent_{n}": {"reliability": {"enforcement_attempts": []}} for n in range(400)}
+    attempt = {"round": 0, "attempt": 1, "reason": "no_tool_calls", "timestamp": BEGAN}
+    agents["agent_0"] = {
+        "round_history": [{"round_number": n, "start_time": BEGAN + n, "end_time": BEGAN + n} for n in range(number)],
+        "reliability": {"enforcement_attempts": [attempt] * number},
+    }
+    events = [
+        {"timestamp": BEGAN + n / 7, "event_type": kind, "agent_id": "agent_0", "context": {"round": n}}
+        for n in range(number // 2)
+        for kind in ("context_received", "new_answer")
+    ]
+    calls = [
+        {"timestamp": "2026-11-20T14:05:00", "event_type": kind, "agent_id": "agent_0", "data": {"tool_id": str(n), "tool_name": "t"}}
+        for n in range(number // 2)
+        for kind in ("tool_start", "tool_complete")
+    ]
+    tools = [{"tool_name": "t", "call_id": f"x{n}", "agent_id": "agent_0", "end_time": BEGAN} for n in range(number)]
+    put(tmp_path, {
+        f"{LOG}/status.json": {"agents": agents}, f"{LOG}/coordination_events.json": {"events": events},
+        f"{LOG}/events.jsonl": "\n".join(map(json.dumps, calls)), f"{LOG}/metrics_events.json": {"tool_executions": tools},
+    })  # fmt: skip
+
+    started = time.process_time()
+    pieces = list(open_source(tmp_path / LOG))
+
+    assert len(pieces) > number
+    assert time.process_time() - started < 20
+    assert [piece.reason for piece in pieces if isinstance(piece, Skip)] == ["400 agents; only the first 256 were looked at"]

@@ -134,8 +134,26 @@ class Log:
         return [Happening(e.kind, e.agent, start + number * step_ns, None, e.context) for number, e in enumerate(found, 1)]
 
     def of(self, agent: str | None, *kinds: str) -> Iterator[Happening]:
-        """The coordination's entries of an agent, of these kinds."""
-        return (each for each in self.events if each.agent == agent and each.kind in kinds)
+        """The coordination's entries of an agent, of these kinds, by time."""
+        return (each for each in self._of_agents.get(agent, ()) if each.kind in kinds)
+
+    @cached_property
+    def _of_agents(self) -> dict[str | None, list[Happening]]:
+        found: dict[str | None, list[Happening]] = {}
+        for event in self.events:
+            found.setdefault(event.agent, []).append(event)
+        return found
+
+    def told_of(self, agent: str | None, *kinds: str) -> list[Happening]:
+        """The lines of `events.jsonl` of an agent, of these kinds, by time."""
+        return [each for each in self._told_of_agents.get(agent, ()) if each.kind in kinds]
+
+    @cached_property
+    def _told_of_agents(self) -> dict[str | None, list[Happening]]:
+        found: dict[str | None, list[Happening]] = {}
+        for line in self.told:
+            found.setdefault(line.agent, []).append(line)
+        return found
 
     def times(self) -> tuple[int, int]:
         """When the run began and ended."""

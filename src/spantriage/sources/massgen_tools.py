@@ -104,13 +104,13 @@ def _metrics(log: Log) -> Iterator[_Call]:
 def _with_metrics(log: Log, calls: list[_Call]) -> list[_Call]:
     """The metrics tell exact times, and failures that the events do not; calls that only they know are added."""
     known = {call.call_id: call for call in calls if call.call_id is not None}
+    ended = {(call.agent, call.tool, call.end_ns // times.NS): call for call in calls}
     more: list[_Call] = []
     for told in _metrics(log):
         call = known.get(told.call_id or "")
-        if call is None:
-            call = next(
-                (c for c in calls if c.agent == told.agent and c.tool == told.tool and abs(c.end_ns - told.end_ns) < times.NS), None
-            )
+        second = told.end_ns // times.NS
+        for near in (second, second - 1, second + 1) if call is None else ():
+            call = call or ended.get((told.agent, told.tool, near))
         if call is None:
             more.append(told)
             continue

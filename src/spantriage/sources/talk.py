@@ -28,6 +28,7 @@ REFUSED: Final = re.compile(
     r"|Permission to use \S+ (?:with|has)",
 )
 USED: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd")
+OPEN: Final = 1_000  # requests that wait for an answer; the oldest are given up
 MESSAGES: Final = 100_000  # of one conversation; what comes later is counted and not read
 
 
@@ -190,6 +191,8 @@ class Talk:
             fail(step, failure)
         for number, call in enumerate(content.requested):
             self._open[call.call_id or f"{self._number}:{number}"] = call, self.now_ns, step.span_id
+        while len(self._open) > OPEN:
+            del self._open[next(iter(self._open))]
         self.result = content.text if not content.requested else None
         return step
 
