@@ -28,7 +28,7 @@ REFUSED: Final = re.compile(
     r"|Permission to use \S+ (?:with|has)",
 )
 USED: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd")
-OPEN: Final = 1_000  # requests that wait for an answer; the oldest are given up
+OPEN: Final = 256  # requests that wait for an answer; the oldest are given up
 MESSAGES: Final = 100_000  # of one conversation; what comes later is counted and not read
 
 
@@ -104,7 +104,8 @@ class Talk:
     now_ns: int = 0
     first_ns: int | None = None
     result: str | None = None  # its last word, as long as nothing was asked for with it
-    _open: dict[str, tuple[ToolCall, int, int]] = field(default_factory=dict)  # requests without an answer: call, when, by whom
+    _open: dict[str, tuple[ToolCall, int]] = field(default_factory=dict)  # requests without an answer, and when they were made
+    _nameless: dict[str, tuple[ToolCall, int]] = field(default_factory=dict)  # the same, of logs that carry no ids
     _number: int = 0
     _task: str | None = None
 
@@ -170,7 +171,7 @@ class Talk:
         return begun
 
     def _step(self, kind: str, name: str, begun: int) -> Step:
-        span_id = ids.span_id(self.trace_id, self.key, self._number, len(self._open), name)
+        span_id = ids.span_id(self.trace_id, self.key, self._number, len(self._open) + len(self._nameless), name)
         step = Step(self.trace_id, span_id, self.span_id, begun, self.now_ns, "other", name, self.dialect)
         step.kind = "model" if kind == "model" else "tool"
         step.agent, step.source = self.agent, self.source
@@ -190,15 +191,15 @@ class Talk:
         if failure is not None:
             fail(step, failure)
         for number, call in enumerate(content.requested):
-            self._open[call.call_id or f"{self._number}:{number}"] = call, self.now_ns, step.span_id
-        while len(self._open) > OPEN:
-            del self._open[next(iter(self._open))]
+            waiting = self._open if call.call_id is not None else self._nameless
+            waiting[call.call_id or f"{self._number}:{number}"] = call, self.now_ns
+            if len(waiting) > OPEN:
+                del waiting[next(iter(waiting))]
         self.result = content.text if not content.requested else None
         return step
 
     def _call(self, result: ToolResult, begun: int, line: int) -> Step:
-        key = result.call_id if result.call_id in self._open else self._next(result)
-        call, asked_ns, _ = self._open.pop(key, (None, begun, 0)) if key is not None else (None, begun, 0)
+        call, asked_ns = self._asked(result) or (None, begun)
         name = (call.name if call is not None else None) or result.name
         step = self._step("tool", name or "tool", min(asked_ns, self.now_ns))
         self._number += 1
@@ -215,11 +216,15 @@ class Talk:
         step.arguments_digest, step.result_digest = text.digest(step.arguments), text.digest(step.result)
         return step
 
-    def _next(self, result: ToolResult) -> str | None:
-        """The oldest open request of that tool, for logs that carry no ids."""
-        if result.call_id is not None and not any(":" in key for key in self._open):
-            return None
-        return next((key for key, (call, _, _) in self._open.items() if result.name is None or call.name == result.name), None)
+    def _asked(self, result: ToolResult) -> tuple[ToolCall, int] | None:
+        """The request that a result answers: by its id, else the oldest of that tool among those that may be meant."""
+        if result.call_id in self._open:
+            return self._open.pop(result.call_id)
+        for waiting in (self._nameless,) if result.call_id is not None else (self._nameless, self._open):
+            key = next((key for key, (call, _) in waiting.items() if result.name is None or call.name == result.name), None)
+            if key is not None:
+                return waiting.pop(key)
+        return None
 
 
 def fail(step: Step, failure: Failure) -> None:
