@@ -7,6 +7,7 @@ Every text is redacted; a whole trace is for local use, `sanitise.py` makes it f
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -48,6 +49,12 @@ class Job:
                 self.skips.append(found)
             elif _is_trial(found) and self._wants(Folder(found).name):
                 yield from self._trace(Folder(found, skip=self.skips.append))
+
+    @property
+    def retries(self) -> int | None:
+        """How many trials the harness has tried again, of which nothing else is left; None where it does not say."""
+        result = Folder(self.folder).json("result.json") if os.path.isfile(os.path.join(self.folder, "result.json")) else {}
+        return text.count(mapping(result.get("stats")).get("n_retries"))
 
     def _wants(self, name: str) -> bool:
         return self._task is None or name == self._task or re.split(r"__|\.\d+-of-", name)[0] == self._task

@@ -60,12 +60,14 @@ def test_a_log_may_be_told_by_its_status_file(tmp_path):
 
 
 def test_traces_from_a_job_to_a_comparison(job):
+    put(job / "one", {"result.json": {"n_total_trials": 1, "stats": {"n_retries": 2}}})
     for name in ("one", "two"):
         done = spantriage("traces", "aggregate", "--job-dir", name, "--output", f"artifacts/{name}.json", cwd=job)
         assert done.returncode == 0, done.stderr
     document = json.loads((job / "artifacts" / "one.json").read_text())
     assert list(document) == ["job_dir", "timestamp", "traces", "summary"]
     assert list(document["summary"])[:5] == ["total", "passed", "failed", "errors", "success_rate"]
+    assert document["summary"]["retries"] == 2
 
     table = spantriage("traces", "compare", "artifacts/one.json", "artifacts/two.json", cwd=job).stdout
     found = json.loads(spantriage("traces", "compare", "one", "two", "--format", "json", cwd=job).stdout)

@@ -51,7 +51,8 @@ def aggregate(
     Example: spantriage traces aggregate --job-dir jobs/2026-11-20__08-00-00 --output artifacts/baseline-execution-traces-full.json
     """
     traces = _traces(job, task, tasks)
-    document = {"job_dir": clean(str(job)), "timestamp": stamp(), "traces": traces, "summary": summary_of(traces)}
+    summed = {**summary_of(traces), "retries": Job(job).retries}
+    document = {"job_dir": clean(str(job)), "timestamp": stamp(), "traces": traces, "summary": summed}
     _write(document, output)
     if output is not None:
         summary = mapping(document["summary"])
