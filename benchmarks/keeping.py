@@ -17,6 +17,7 @@ from massgen_runs import runs
 from spantriage import query
 from spantriage.sources import open_source
 from spantriage.sources.spans import RecordedSpan
+from spantriage.store.columns import PROMOTED
 from spantriage.store.importing import Importer
 from spantriage.store.layout import create
 from spantriage.store.lines import line
@@ -59,7 +60,8 @@ def keep(spans: int, store: Path, lines: Path) -> str:
 
 
 def _raw(row: dict[str, Any]) -> bytes:
-    whole = {**row["attributes"], **(row.get("content") or {})}
+    promoted = {place.key: row[place.column] for place in PROMOTED.values() if place.column in row}
+    whole = {**promoted, **row["attributes"], **(row.get("content") or {})}
     said = {key: value for key, value in row.items() if not key.startswith("a_") and key not in ("content", "odd")}
     times = {name: _iso(row[name]) for name in ("start_timestamp", "end_timestamp")}
     return orjson.dumps({**said, **times, "attributes": whole}, option=orjson.OPT_APPEND_NEWLINE)

@@ -134,7 +134,8 @@ REST: Final = """\
 ## Where spans are kept
 
 `attach(store="FOLDER")`, `SPANTRIAGE_STORE=FOLDER` or `scan --store FOLDER` fill a store. Each process appends to a file of its own, which
-a question reads a fraction of a second later; a span that has been written survives the death of its process. What people and models said
+a question reads a fraction of a second later; a span that has been written survives the death of its process. `triage.status()["store"]`
+accounts for every span: received = written + unsuitable + dropped + queued. What people and models said
 (messages, arguments, results) is left out unless the folder is named `FOLDER?content=yes`; credentials are taken out in any case.
 `FOLDER?keep_days=30` forgets days. Closed files are packed into Parquet when a question is asked, or by `spantriage pack FOLDER`, while others
 go on writing and reading.

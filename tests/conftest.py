@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from spantriage.intake import Entry
+from spantriage import intake
+from spantriage.ended import Entry
 from spantriage.worker import Worker
+
+
+class Counted(deque[Entry]):
+    """A worker's queue that counts what comes in, beside the worker's own books."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.came: list[None] = []  # appending is atomic, adding is not
+
+    def append(self, entry: Entry) -> None:
+        self.came.append(None)
+        super().append(entry)
 
 
 @pytest.fixture(autouse=True)
 def books_that_balance(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Spans are counted on their way in, beside the worker's own books, and compared when the test is over."""
-    books: list[tuple[Worker, list[None]]] = []
-    make, put = Worker.__init__, Worker.put
+    """What came into the queue of each worker is compared with its books when the test is over."""
+    workers: list[Worker] = []
+    make = Worker.__init__
 
     def make_and_note(self: Worker, *given: Any, **named: Any) -> None:
         make(self, *given, **named)
-        self.came = []  # type: ignore[attr-defined]  # the test's own book
-        books.append((self, self.came))  # type: ignore[attr-defined]  # as above
-
-    def put_and_note(self: Worker, entry: Entry) -> None:
-        self.came.append(None)  # type: ignore[attr-defined]  # as above
-        put(self, entry)
+        workers.append(self)
 
     monkeypatch.setattr(Worker, "__init__", make_and_note)
-    monkeypatch.setattr(Worker, "put", put_and_note)
+    monkeypatch.setattr(intake, "deque", Counted)
     yield
-    for worker, came in books:
+    for worker in workers:
         worker.close(10.0)
-        accounts = worker.accounts()
-        assert accounts["received"] == len(came), accounts
+        accounts, queue = worker.accounts(), worker.queue
+        assert isinstance(queue, Counted)
+        assert accounts["received"] == len(queue.came), accounts
         assert accounts["queued"] == 0, accounts
-        assert accounts["processed"] + accounts["dropped.queue_full"] == len(came), accounts
+        assert accounts["processed"] + accounts["dropped.queue_full"] == len(queue.came), accounts

@@ -16,7 +16,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Tracer
 
-from spantriage import intake
+from spantriage import intake, processor
 from spantriage.attachment import Triage, attach
 from spantriage.finding import Finding
 from spantriage.journal import SIZE, Journal, crashed
@@ -120,7 +120,8 @@ def test_a_span_that_nobody_can_end_any_more_does_not_hang(watched: tuple[Triage
 
 
 def test_of_too_many_open_spans_the_oldest_is_forgotten_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "OPEN_CAP", 3)
+    for module in (intake, processor):
+        monkeypatch.setattr(module, "OPEN_CAP", 3)
     provider = TracerProvider(shutdown_on_exit=False)
     triage = attach(provider=provider, sinks=[])
     spans = [provider.get_tracer("test").start_span(f"chat {n}", attributes=CHAT) for n in range(5)]

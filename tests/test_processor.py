@@ -439,7 +439,7 @@ def with_gate(_: TriageProcessor, patch: pytest.MonkeyPatch) -> None:
 
 
 def with_start(_: TriageProcessor, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Worker, "start", fail)
+    patch.setattr(processor, "ref", fail)
 
 
 def with_memory(_: TriageProcessor, patch: pytest.MonkeyPatch) -> None:

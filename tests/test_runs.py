@@ -46,7 +46,7 @@ class Clock:
             scope = span.instrumentation_scope
             is_agents = speaks_agent("" if scope is None else scope.name, dict(span.attributes or {}))
             self.traces[span.context.trace_id] = None
-            kept = Ended._make(keep(span, dict(span.attributes or {}))) if is_agents else None
+            kept = Ended._make(keep(span, dict(span.attributes or {}), None)[1:]) if is_agents else None
             self.runs.take(span.context, span.parent, None, kept, int(self.now_s * S))
         self.findings += self.runs.take_findings()
 

@@ -100,6 +100,14 @@ def test_a_list_larger_than_memory_is_never_whole_in_memory():
     assert peak < 8 << 20  # of 20 MB
 
 
+def test_integers_that_nothing_else_can_hold_are_floats():
+    (found,) = read(b'{"a": [NaN, 1180591620717411303424, 18446744073709551615, ' + b"9" * 400 + b"]}")
+
+    assert isinstance(found, values.Value)
+    assert isinstance(found.value, dict)
+    assert found.value["a"][1:] == [float(1 << 70), (1 << 64) - 1, None]
+
+
 @pytest.mark.parametrize("raw", [b'{"a": NaN}', b'{"a": "\\ud800"}', b'{"a": "\xff"}'])
 def test_json_that_only_python_writes_is_read(raw):
     (found,) = read(raw)

@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import Link, SpanContext, Status
 
-__all__ = ["Ended", "keep"]
+    from spantriage.enrichment import Enriched
+
+__all__ = ["Ended", "Entry", "keep"]
+
+# Where the verdict goes (None: nowhere), the span's context and its parent's; of an agent's span also the other fields of an
+# `Ended`. A plain tuple: it is made on the thread where the span ends, and takes half the time of a named one.
+Entry = tuple[Any, ...]
 
 
 class Ended(NamedTuple):
@@ -28,12 +34,13 @@ class Ended(NamedTuple):
     status: Status
 
 
-def keep(span: ReadableSpan, attributes: dict[str, Any]) -> tuple[Any, ...]:
-    """The fields of an `Ended`, as a plain tuple: that takes half the time, on the thread where the span ends.
+def keep(span: ReadableSpan, attributes: dict[str, Any], enriched: Enriched | None) -> Entry:
+    """An agent's span as the queue holds it.
 
     By private names: the public ones copy with each look. An empty list of the SDK's is not worth its lock.
     """
     return (
+        enriched,
         span._context,
         span._parent,
         attributes,

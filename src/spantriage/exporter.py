@@ -110,7 +110,7 @@ def queue(span: ReadableSpan, worker: Worker) -> Enriched | None:
     if not is_agents and context.trace_id not in worker.traces:
         return None
     enriched = Enriched(own, worker, span.dropped_attributes)
-    worker.put((context, span.parent, enriched, keep(span, own) if is_agents else None))
+    worker.put(keep(span, own, enriched) if is_agents else (enriched, context, span.parent))
     return enriched
 
 

@@ -115,7 +115,7 @@ def make_finding(
         wasted_cost_usd=verdict.wasted_cost_usd,
         reason=_words(verdict.reason, EXCERPT_CAP),
         time=timestamp(step.end_ns),
-        source=step.source or "live",
+        source=clean(step.source or "live"),  # names of files are as hostile as any text
     )
 
 

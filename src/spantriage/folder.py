@@ -109,6 +109,14 @@ class Folder:
             self.skip(Skip(path, 0, str(error).removeprefix(f"{path}: ")))
             return None
 
+    def head(self, name: str) -> bytes:
+        """How a file begins: its first 64 KiB; nothing when it is missing."""
+        file = self.open(name)
+        if file is None:
+            return b""
+        with file:
+            return file.head
+
     def text(self, name: str, cap: int = TEXT_CAP) -> str | None:
         """A small file as text, what is no UTF-8 replaced; None when it is missing or larger than `cap` bytes."""
         file = self.open(name)

@@ -11,32 +11,25 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
-from weakref import ref
 
 from spantriage.config import Settings
 from spantriage.detectors import Detector
-from spantriage.ended import Ended
-from spantriage.enrichment import Enriched
+from spantriage.ended import Ended, Entry
 from spantriage.excuses import excuse
 from spantriage.gate import Gate
 from spantriage.open_spans import CAP as OPEN_CAP
 from spantriage.runs import Runs
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import Span as SdkSpan
-    from opentelemetry.trace import SpanContext
-
     from spantriage.finding import Finding
     from spantriage.record import Record
 
-__all__ = ["Entry", "Intake"]
+__all__ = ["Intake"]
 
 PATIENCE_S: Final = 0.05  # how long a reader of attributes waits for the worker before it goes without a verdict
 STATUS_S: Final = 5.0  # how long `status` waits
+PLACE: Final = 3  # fields of the entry of a span of which only the place is kept
 TRACES: Final = 50_000  # trace ids remembered as an agent's
-
-# The span's context and its parent's, where its verdict goes (None: nowhere), and if it is an agent's what it says.
-Entry = tuple["SpanContext", "SpanContext | None", Enriched | None, tuple[Any, ...] | None]
 
 
 class Intake(ABC):
@@ -47,17 +40,17 @@ class Intake(ABC):
         self.counters: Counter[str] = Counter()
         self.traces: OrderedDict[int, None] = OrderedDict()  # of agents; read by the hooks
         self.runs = Runs(settings, detectors, self.counters, self.traces)
-        self._open = self.runs.open.spans
-        self._cap = settings.queue_size
+        self.opened = self.runs.open.spans  # written by the hooks
+        self.cap = settings.queue_size
         self._begin()
 
     def _begin(self) -> None:
-        self._queue: deque[Entry] = deque()
+        self.queue: deque[Entry] = deque()
         self._dropped = 0
-        self._newest: int | None = None  # the trace that was put last
+        self.newest: int | None = None  # the trace that was put last
         self._dropping = threading.RLock()  # `+=` is not atomic; a dropped span is rare, so this costs nothing
         self._gate = Gate()  # guards runs and queue reading; never held during I/O
-        self._asleep = True  # there is nobody who would come to the queue without being roused
+        self.asleep = True  # there is nobody who would come to the queue without being roused
         self._pid = os.getpid()
 
     @abstractmethod
@@ -66,36 +59,30 @@ class Intake(ABC):
 
     # -- where spans start and end: no lock, no I/O ------------------------------------------------------------------------
 
-    def start(self, span: SdkSpan, agent: object) -> None:
-        """An agent's, a model call's or a tool's span has started. Of too many the oldest is forgotten."""
-        context: Any = span._context
-        started = self._open
-        started[context[1]] = (context, agent, ref(span))
-        if len(started) > OPEN_CAP:
-            self.runs.open.forget_oldest()
-            self.count("open_forgotten")
-        if self._asleep:
-            self._rouse()
-
     def put(self, entry: Entry) -> None:
-        """Queue an ended span. A full queue drops its oldest entry and counts it."""
-        queue = self._queue
-        queue.append(entry)
-        if entry[3] is not None:
-            trace_id = entry[0][0]  # a context is a tuple
-            if trace_id is not self._newest:  # the spans of a trace share the number
-                self._remember(trace_id)
-        if len(queue) > self._cap:
-            self._drop_oldest()
-        if self._asleep:
-            self._rouse()
+        """Queue an ended span."""
+        self.queue.append(entry)
+        if len(entry) > PLACE:
+            self.remember(entry[1].trace_id)
+        self.attend()
 
-    def _remember(self, trace_id: int) -> None:
+    def remember(self, trace_id: int) -> None:
+        """An agent has been at work in this trace."""
         traces = self.traces
         traces[trace_id] = None
-        self._newest = trace_id
+        self.newest = trace_id
         if len(traces) > TRACES:
             traces.popitem(last=False)
+
+    def attend(self) -> None:
+        """What the hooks have seen to be needed: forget the oldest of too many, counted, and rouse who comes to the queue."""
+        if len(self.queue) > self.cap:
+            self._drop_oldest()
+        if len(self.opened) > OPEN_CAP:
+            self.runs.open.forget_oldest()
+            self.count("open_forgotten")
+        if self.asleep:
+            self._rouse()
 
     def count(self, name: str) -> None:
         """Count something that went wrong."""
@@ -103,14 +90,14 @@ class Intake(ABC):
 
     def _drop_oldest(self) -> None:
         try:
-            entry = self._queue.popleft()
+            entry = self.queue.popleft()
         except IndexError:  # the worker was faster
             return
         with self._dropping:
             self._dropped += 1
-        self._open.pop(entry[0].span_id, None)
-        if entry[2] is not None:
-            entry[2].release()
+        self.opened.pop(entry[1].span_id, None)
+        if entry[0] is not None:
+            entry[0].release()
 
     # -- where attributes are read -----------------------------------------------------------------------------------------
 
@@ -120,31 +107,32 @@ class Intake(ABC):
             self.count("enrich_timeout")
             return
         try:
-            self._drain(len(self._queue))
+            self._drain(len(self.queue))
         finally:
             self._gate.leave()
 
     def _drain(self, number: int, until: float = float("inf")) -> None:
         """Read so many spans: those that were there when the caller came, for others may go on ending."""
         for _ in range(number):
-            if not self._queue or time.monotonic() > until:
+            if not self.queue or time.monotonic() > until:
                 return
             self._drain_one()
 
     def _drain_one(self) -> None:
         try:
-            entry = self._queue.popleft()
+            entry = self.queue.popleft()
         except IndexError:  # a hook dropped it: the queue is full
             return
         self.counters["processed"] += 1
         try:
-            context, parent, enriched, kept = entry
-            self.runs.take(context, parent, enriched, None if kept is None else Ended._make(kept), time.monotonic_ns())
+            enriched, context, parent = entry[:PLACE]
+            ended = Ended._make(entry[1:]) if len(entry) > PLACE else None
+            self.runs.take(context, parent, enriched, ended, time.monotonic_ns())
         except Exception:
             excuse(self.counters, "step_errors", "a span could not be read and is left out")
         finally:
-            if entry[2] is not None:
-                entry[2].release()
+            if entry[0] is not None:
+                entry[0].release()
 
     def _hand_over(self, findings: list[Finding]) -> None:
         """Let findings that belong to no live run leave with the others."""
@@ -164,7 +152,7 @@ class Intake(ABC):
         agents: dict[str, Any] = {}
         if self._gate.enter(STATUS_S):
             try:
-                self._drain(len(self._queue))
+                self._drain(len(self.queue))
                 records = dict(self.runs.records())
                 agents = {name: record.as_dict() for name, record in records.items()}
             finally:
@@ -177,7 +165,7 @@ class Intake(ABC):
 
     def accounts(self) -> dict[str, int]:
         """Our own counters. Exactly: received = processed + dropped.queue_full + queued."""
-        dropped, queued = self._dropped, len(self._queue)
+        dropped, queued = self._dropped, len(self.queue)
         return {
             "received": self.counters["processed"] + dropped + queued,
             "processed": self.counters["processed"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
+from weakref import ref
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
@@ -20,6 +21,7 @@ from spantriage.dialects import speaks_agent
 from spantriage.ended import keep
 from spantriage.enrichment import Enriched
 from spantriage.excuses import excuse
+from spantriage.open_spans import CAP as OPEN_CAP
 from spantriage.worker import Worker
 
 if TYPE_CHECKING:
@@ -53,7 +55,11 @@ class TriageProcessor(SpanProcessor):
             held: Any = span._attributes
             own = held._dict if type(held) is BoundedAttributes else _NONE
             if OPERATION_KEY in own or AGENT_KEY in own:
-                self.worker.start(span, own.get(AGENT_KEY))
+                context: Any = span._context
+                worker = self.worker
+                worker.opened[context[1]] = (context, own.get(AGENT_KEY), ref(span))
+                if worker.asleep or len(worker.opened) > OPEN_CAP:
+                    worker.attend()
         except Exception:
             self._excuse("on_start")
 
@@ -82,13 +88,19 @@ class TriageProcessor(SpanProcessor):
                     if parent is None or parent[2]:
                         self._end_root(span, context, parent, own)
                     else:
-                        worker.put((context, parent, None, None))
+                        worker.queue.append((None, context, parent))
+                        if worker.asleep or len(worker.queue) > worker.cap:
+                            worker.attend()
                 return
             enriched = None
             if self.enriches:
                 # The mapping is shared by the processors that follow. `attach` probes whether the SDK in use shows it.
                 span._attributes = enriched = Enriched(own, worker, getattr(held, "dropped", 0))
-            worker.put((context, span._parent, enriched, keep(span, own)))
+            worker.queue.append(keep(span, own, enriched))
+            if context[0] is not worker.newest:  # the spans of a trace share the number
+                worker.remember(context[0])
+            if worker.asleep or len(worker.queue) > worker.cap:
+                worker.attend()
         except Exception:
             self._excuse("on_end")
 
@@ -100,14 +112,14 @@ class TriageProcessor(SpanProcessor):
         context, own, scope = span._context, held._dict, span._instrumentation_scope
         is_agents = speaks_agent("" if scope is None else scope.name, own)
         if context is not None and (is_agents or context.trace_id in self.worker.traces):
-            self.worker.put((context, span._parent, None, keep(span, own) if is_agents else None))
+            self.worker.put(keep(span, own, None) if is_agents else (None, context, span._parent))
 
     def _end_root(self, span: ReadableSpan, context: SpanContext, parent: SpanContext | None, own: dict[str, Any]) -> None:
         """The root above agents' spans, itself nobody's: it shows what came to pass below it."""
         enriched = None
         if self.enriches:
             span._attributes = enriched = Enriched(own, self.worker, getattr(span._attributes, "dropped", 0))
-        self.worker.put((context, parent, enriched, None))
+        self.worker.put((enriched, context, parent))
 
     def shutdown(self) -> None:
         """Judge what is there, hand it to the sinks and let go, within `exit_s`. A processor may be used again after it."""

@@ -193,7 +193,8 @@ class Reading:
                 continue
             found = _validate(_mend(value))
             if isinstance(found, str):
-                why, effort = why if text[told:start].strip(_JOINTS) else found, effort - attempt
+                why, effort = why if text[told:start].strip(_JOINTS) else found, effort - attempt - (at - start)
+                at = start + 1  # a whole one may stand where a torn one waited for a value
                 continue
             if text[told:start].strip(_JOINTS):
                 self._skip(why)

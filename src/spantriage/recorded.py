@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from spantriage import dialects
+from spantriage.beside import put_beside
 from spantriage.files import Skip
 from spantriage.joining import BARE, LINKS, Joiner
 from spantriage.model import Step
@@ -105,12 +106,13 @@ def read_run(traces: list[Trace], skip: Callable[[Skip], None]) -> Run:
     seen = bool(run.steps)
     if seen:
         run.trace_id = next(trace.trace_id for trace in traces if trace.spans)
+    made = [step for trace in traces for step in trace.steps.values()]
+    if seen:
+        put_beside(run, [step for step in made if (step.note or {}).get(BESIDE)], MAX_STEPS)
+    else:
+        for step in made:
+            run.add(step, MAX_STEPS)
     for trace in traces:
-        for step in trace.steps.values():
-            if not seen:
-                run.add(step, MAX_STEPS)
-            elif (step.note or {}).get(BESIDE):
-                run.add(replace(step, trace_id=run.trace_id, parent_id=None), MAX_STEPS)
         run.labels.update(trace.labels)
         run.duplicates += trace.duplicates
         run.truncated += trace.truncated

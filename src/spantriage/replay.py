@@ -22,6 +22,7 @@ from spantriage.recorded import Trace, groups, is_bare, read_run
 from spantriage.run import Run
 from spantriage.sources import Labels, Piece, claimant, open_source
 from spantriage.sources.spans import RecordedSpan
+from spantriage.text import clean
 
 __all__ = ["Found", "Judged", "Replay", "Seen", "find"]
 
@@ -77,8 +78,8 @@ class Replay:
     """Collects the pieces of recorded runs and judges each run once. For one thread.
 
     `counts` says what became of them: `files, spans, steps, duplicates, runs, findings, skips` and, where there were any,
-    `files_passed_over` (JSON of another kind in a folder), `spans_without_run, spans_over_limit, runs_judged_early,
-    traces_cut` (judged early, and then there came more).
+    `made_steps` (of formats without spans), `files_passed_over` (JSON of another kind in a folder), `spans_without_run,
+    spans_over_limit, runs_judged_early, traces_cut` (judged early, and then there came more).
     """
 
     def __init__(
@@ -146,8 +147,9 @@ class Replay:
             self.counts["spans"] += 1
             self._held += trace.add_span(piece)
         elif isinstance(piece, Labels):
-            trace.labels.update(piece.values)
+            trace.labels.update({name: clean(value) for name, value in piece.values.items()})
         else:
+            self.counts["made_steps"] += 1
             self._held += trace.add_step(piece)
 
     def skip(self, skip: Skip) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from spantriage.replay import Judged
+from spantriage.text import clean
 
 __all__ = ["summarise", "total"]
 
@@ -18,11 +19,11 @@ def summarise(judged: Judged) -> dict[str, object]:
     start, end = min(step.start_ns for step in steps), max(step.end_ns for step in steps)
     return {
         "trace_id": f"{judgement.run.trace_id:032x}",
-        "source": judged.source,
+        "source": None if judged.source is None else clean(judged.source),
         "outcome": judgement.outcome,
         "failure_score": judgement.failure_score,
         "primary": None if primary is None else primary.model_dump(mode="json"),
-        "agents": {name: record.as_dict() for name, record in sorted(records.items())},
+        "agents": {clean(name): record.as_dict() for name, record in sorted(records.items())},
         "spans": judged.spans,
         "duration_s": round(max(0, end - start) / 1e9, 6),
         "input_tokens": total(record.input_tokens for record in records.values()),

@@ -7,6 +7,7 @@ Every text is redacted; a whole trace is for local use, `sanitise.py` makes it f
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,26 +21,15 @@ from spantriage.engine import Engine
 from spantriage.files import Skip, walk
 from spantriage.folder import Folder
 from spantriage.redact import redact
-from spantriage.replay import Judged, Replay
+from spantriage.replay import Replay
 from spantriage.sources import claimant
-from spantriage.sources.grading import reward_of
-from spantriage.sources.harbor_causes import INFRASTRUCTURE
 from spantriage.sources.talk import listed, mapping
-from spantriage.summary import summarise
+from spantriage.trace import trace_of
 
 __all__ = ["Job", "stamp", "summary_of"]
 
 FORMS: Final = frozenset({"harbor", "terminal-bench"})
-RESPONSES: Final = ("claude.txt", "claude-code.txt", "claude-code.jsonl")
 TEXT_CAP: Final = 1 << 20
-OUTPUT_CAP: Final = 2_000  # characters of test output, as in the reports
-MANIFEST: Final = ("timestamp", "harness")
-_RAISED: Final = re.compile(r"[A-Za-z_][\w.]{0,120}(?:Error|Exception|Timeout|Interrupt|Exit)\b")
-# What a failure says that the machines, and not the agent, have had.
-_MACHINES: Final = re.compile(
-    r"docker|RPC failed|curl \d+|GnuTLS|TLS packet|ECONN|Connection (?:refused|reset)|could not resolve|no space left|image pull",
-    re.IGNORECASE,
-)
 
 
 class Job:
@@ -60,6 +50,12 @@ class Job:
             elif _is_trial(found) and self._wants(Folder(found).name):
                 yield from self._trace(Folder(found, skip=self.skips.append))
 
+    @property
+    def retries(self) -> int | None:
+        """How many trials the harness has tried again, of which nothing else is left; None where it does not say."""
+        result = Folder(self.folder).json("result.json") if os.path.isfile(os.path.join(self.folder, "result.json")) else {}
+        return text.count(mapping(result.get("stats")).get("n_retries"))
+
     def _wants(self, name: str) -> bool:
         return self._task is None or name == self._task or re.split(r"__|\.\d+-of-", name)[0] == self._task
 
@@ -69,7 +65,7 @@ class Job:
         self.skips += replay.skips
         if judged:
             told = folder.json("result.json") or folder.json("results.json")
-            yield _clean(_trace(folder, told, judged[0], self._instruction(folder, told)))
+            yield _clean(trace_of(folder, told, judged[0], self._instruction(folder, told)))
 
     def _instruction(self, folder: Folder, told: dict[str, object]) -> str:
         """The task's own words: out of the result, the folder of tasks that was named, else what the agent was told first."""
@@ -106,125 +102,6 @@ def _is_trial(path: str) -> bool:
     return source is not None and source.name in FORMS
 
 
-def _trace(folder: Folder, told: dict[str, object], judged: Judged, instruction: str) -> dict[str, object]:
-    summary = summarise(judged)
-    labels = judged.judgement.run.labels
-    config = mapping(told.get("config") or folder.json("config.json"))
-    agent = mapping(config.get("agent"))
-    verifier = folder.sub("verifier")
-    reward = reward_of(told, verifier or folder) if "is_resolved" not in told else float(told["is_resolved"] is True)
-    response = _response(folder, summary)
-    trace: dict[str, object] = {
-        "task_id": folder.name,
-        "task_instruction": instruction,
-        "agent_config": {
-            "agent": agent or mapping(told.get("agent_info")),
-            "model": agent.get("model_name") or labels.get("model"),
-            "timestamp": told.get("trial_name") or folder.name,
-        },
-        "agent_request": None,
-        "agent_response": response,
-        "code_changes": _first(folder, ("agent/patch.diff", "patch.diff")),
-        "test_reward": 0.0 if reward is None else reward,
-        "test_output": _first(folder, ("verifier/test-stdout.txt", "panes/post-test.txt"))[:OUTPUT_CAP],
-        "metrics": _metrics(folder, summary, judged, response),
-        "status": _status(labels.get("outcome"), reward),
-    }
-    if trace["status"] == "error":
-        trace |= _error(folder, told, labels)
-    return trace | {
-        "task_name": labels.get("task_name"),
-        "tests": labels.get("tests"),
-        "findings": [
-            {"code": f.code, "category": f.category, "agent": f.agent, "summary": f.summary, "primary": f.primary} for f in judged.findings
-        ],
-    }
-
-
-def _status(outcome: str | None, reward: float | None) -> str:
-    if outcome == "error":
-        return "error"
-    return "pass" if (reward or 0) >= 1 else "partial" if (reward or 0) > 0 else "fail"
-
-
-def _error(folder: Folder, told: dict[str, object], labels: dict[str, str]) -> dict[str, object]:
-    info = mapping(told.get("exception_info"))
-    said = f"{info.get('exception_type')}: {info.get('exception_message')}" if info else _first(folder, ("exception.txt",)).strip()
-    lines = [line for line in said.splitlines() if line.strip()]
-    heads = [number for number, line in enumerate(lines) if _RAISED.match(line)]
-    at = heads[-1] if heads else 0
-    head, rest = lines[at] if lines else "", "\n".join(lines[at + 1 :])
-    cause = labels.get("cause") or "unclassified"
-    is_machine = cause in INFRASTRUCTURE or (cause == "unclassified" and _MACHINES.search(said) is not None)
-    error = head or str(told.get("failure_mode") or "unknown")
-    return {"error": text.clip(error, 500), "details": text.clip(rest or said, 4_000), "cause": cause, "infrastructure": is_machine}
-
-
-def _response(folder: Folder, summary: dict[str, object]) -> dict[str, object] | None:
-    """The agent's last word: Claude Code's result object where there is one, else the same put together from what was read."""
-    at = folder.sub("agent")
-    for name in RESPONSES if at is not None else ():
-        for _, value in at.objects(name) if at is not None else ():
-            if value.get("type") == "result":
-                return value
-    result = next((said for said in (_last_word(summary, folder),) if said), None)
-    if result is None and summary["input_tokens"] is None:
-        return None
-    cached = _sum(summary, "cached_tokens")
-    fresh = summary["input_tokens"]
-    return {
-        "type": "result",
-        "subtype": "success" if summary["outcome"] in ("passed", "failed", "ok") else "error_during_execution",
-        "result": result,
-        "usage": {
-            "input_tokens": fresh - (cached or 0) if isinstance(fresh, int) else None,
-            "output_tokens": summary["output_tokens"],
-            "cache_creation_input_tokens": None,
-            "cache_read_input_tokens": cached,
-        },
-        "permission_denials": [],
-    }
-
-
-def _last_word(summary: dict[str, object], folder: Folder) -> str | None:
-    at = folder.sub("agent")
-    steps = listed(at.json("trajectory.json").get("steps")) if at is not None and at.has("trajectory.json") else []
-    said = next((mapping(step).get("message") for step in reversed(steps) if mapping(step).get("source") == "agent"), None)
-    return text.plain(said)
-
-
-def _sum(summary: dict[str, object], name: str) -> int | None:
-    amounts = [mapping(record).get(name) for record in mapping(summary["agents"]).values()]
-    known = [amount for amount in amounts if isinstance(amount, int)]
-    return sum(known) if known else None
-
-
-def _metrics(folder: Folder, summary: dict[str, object], judged: Judged, response: dict[str, object] | None) -> dict[str, object]:
-    usage = mapping((response or {}).get("usage"))
-    given, made = text.count(usage.get("input_tokens")), text.count(usage.get("output_tokens"))
-    manifest = folder.json("run_manifest.json") if folder.has("run_manifest.json") else {}
-    tools: dict[str, dict[str, int]] = {}
-    for step in judged.judgement.settled.sequence:
-        if step.kind == "tool" and step.tool is not None:
-            counts = tools.setdefault(step.tool, {"calls": 0, "errors": 0})
-            counts["calls"] += 1
-            counts["errors"] += step.sign != "ok"
-    return {
-        "tokens": {
-            "input": given,
-            "output": made,
-            "total": None if given is None and made is None else (given or 0) + (made or 0),
-            "cache_creation": text.count(usage.get("cache_creation_input_tokens")),
-            "cache_read": text.count(usage.get("cache_read_input_tokens")),
-        },
-        "manifest": {key: manifest[key] for key in MANIFEST if key in manifest},
-        "duration_s": summary["duration_s"],
-        "cost_usd": summary["cost_usd"],
-        "model": judged.judgement.run.labels.get("model"),
-        "tools": tools,
-    }
-
-
 def _asked(folder: Folder) -> str:
     """What the agent was told first."""
     at = folder.sub("agent")
@@ -232,16 +109,6 @@ def _asked(folder: Folder) -> str:
         for step in map(mapping, listed(at.json("trajectory.json").get("steps"))):
             if step.get("source") == "user":
                 return text.plain(step.get("message")) or ""
-    return ""
-
-
-def _first(folder: Folder, paths: tuple[str, ...]) -> str:
-    """The first of these files that is there, as text; "" when none is."""
-    for path in paths:
-        head, _, name = path.rpartition("/")
-        at = folder.sub(head) if head else folder
-        if at is not None and at.has(name):
-            return at.text(name) or ""
     return ""
 
 
@@ -253,7 +120,7 @@ def _clean(value: dict[str, object]) -> dict[str, object]:
 
 def _cleaned(value: object, depth: int) -> object:
     if type(value) is str:
-        return redact(value.encode("utf-8", "replace").decode() if not value.isascii() else value)
+        return "\r".join(map(text.clean, redact(value).split("\r")))  # a patch keeps its line ends
     if depth > 100:
         return None
     if isinstance(value, dict):

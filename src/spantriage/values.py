@@ -40,7 +40,9 @@ def load(text: bytes) -> object:
 
 
 def mend(value: object) -> object:
-    """A parsed value with every lone surrogate replaced."""
+    """A parsed value as it can be written again: lone surrogates replaced, integers beyond 64 bits as floats."""
+    if type(value) is int:
+        return value if -(1 << 63) <= value < 1 << 64 else float(value) if value.bit_length() < 1_000 else None
     if type(value) is str:
         return value if value.isascii() else value.encode("utf-8", "replace").decode()
     if type(value) is dict:

@@ -73,7 +73,7 @@ class Worker(Intake):
                 self._starting.release()
         wake = self._wake
         if wake is not None:
-            self._asleep = False
+            self.asleep = False
             wake.put(None)
 
     def _start(self) -> None:
@@ -88,7 +88,7 @@ class Worker(Intake):
 
     def _let_go(self) -> None:
         """There is no thread any more; the next span starts one."""
-        self._wake, self._asleep = None, True
+        self._wake, self.asleep = None, True
 
     # -- on the worker's thread --------------------------------------------------------------------------------------------
 
@@ -106,15 +106,15 @@ class Worker(Intake):
                         excuse(self.counters, "worker_errors", "the worker failed once and goes on")
                 if self._wake is not wake:
                     break
-                self._asleep = True  # said before anything is looked at again: no span slips between
-                self._asleep = asleep = not (self.runs.live or self.heartbeat.waits)
-                if not (self._queue or self._orders.waits):
+                self.asleep = True  # said before anything is looked at again: no span slips between
+                self.asleep = asleep = not (self.runs.live or self.heartbeat.waits)
+                if not (self.queue or self._orders.waits):
                     with suppress(Empty):
                         wake.get(timeout=None if asleep else PULSE_S)
         finally:
             if self._wake in (wake, None):
                 self._let_go()
-        if self._queue:  # ended while we were let go
+        if self.queue:  # ended while we were let go
             self._rouse()
 
     def _recall(self) -> None:
@@ -122,7 +122,7 @@ class Worker(Intake):
         self._hand_over(self.heartbeat.recall())
 
     def _turn(self) -> None:
-        while self._queue:
+        while self.queue:
             with self._gate:
                 self._drain(SLICE)
             self._deliver()
@@ -166,7 +166,7 @@ class Worker(Intake):
         self._last_call.disarm()
 
     def _finish(self, timeout_s: float, settle: Callable[[float], bool]) -> bool:
-        if self._queue or self.runs.live:
+        if self.queue or self.runs.live:
             warm_up()
             prices.load()
         began = time.monotonic()
@@ -174,7 +174,7 @@ class Worker(Intake):
         if not self._gate.enter(timeout_s):
             return False
         try:
-            self._drain(len(self._queue), until)
+            self._drain(len(self.queue), until)
             settled = settle(until)
         finally:
             self._gate.leave()

@@ -60,12 +60,14 @@ def test_a_log_may_be_told_by_its_status_file(tmp_path):
 
 
 def test_traces_from_a_job_to_a_comparison(job):
+    put(job / "one", {"result.json": {"n_total_trials": 1, "stats": {"n_retries": 2}}})
     for name in ("one", "two"):
         done = spantriage("traces", "aggregate", "--job-dir", name, "--output", f"artifacts/{name}.json", cwd=job)
         assert done.returncode == 0, done.stderr
     document = json.loads((job / "artifacts" / "one.json").read_text())
     assert list(document) == ["job_dir", "timestamp", "traces", "summary"]
     assert list(document["summary"])[:5] == ["total", "passed", "failed", "errors", "success_rate"]
+    assert document["summary"]["retries"] == 2
 
     table = spantriage("traces", "compare", "artifacts/one.json", "artifacts/two.json", cwd=job).stdout
     found = json.loads(spantriage("traces", "compare", "one", "two", "--format", "json", cwd=job).stdout)
@@ -120,3 +122,21 @@ def test_a_scan_of_a_project_finds_its_massgen_logs(tmp_path):
     put(tmp_path / ".massgen" / "massgen_logs", dead_agents())
 
     assert "1 runs" in spantriage("scan", ".", cwd=tmp_path).stdout
+
+
+def test_names_of_files_are_inert_wherever_they_are_shown(tmp_path):
+    evil = os.fsdecode(b"evil\xff\x1b[31m\n\xe2\x80\xae")
+    put(tmp_path / f"{evil}__dg6SgTQ", {"result.json": {**TRIAL, "trial_name": None, "exception_info": {"exception_type": "E"}}})
+    put(tmp_path, {f"{evil}.jsonl": '{"resourceSpans": [', f"log_20251218_000000/turn_1/{evil}.txt": "x"})
+
+    commands = (
+        ("scan", tmp_path, "--format", "json"),
+        ("scan", tmp_path, "--format", "json", "-j", "2"),
+        ("scan", tmp_path, "--out", tmp_path / "findings.out"),
+        ("traces", "aggregate", "--job-dir", tmp_path),
+        ("logs", "list", "--logs-dir", tmp_path, "--format", "json"),
+    )
+    outputs = [spantriage(*arguments) for arguments in commands]
+
+    assert [done.returncode for done in outputs] == [0] * 5, [done.stderr for done in outputs]
+    assert not any(mark in done.stdout + done.stderr for done in outputs for mark in ("\x1b", "\u202e", "\udcff"))

@@ -8,6 +8,7 @@ import json
 import math
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ SQL = sorted((DATA / "sql").glob("*.sql"))
 GOLDEN = DATA / "sql" / "expected.json"
 
 
+@cache
 def table() -> pa.Table:
     """A run of two agents, with tool calls."""
     skips: list[Any] = []

@@ -75,6 +75,7 @@ def test_numeric_rounds_once_and_floats_keep_their_digits() -> None:
 
 
 def test_whole_numbers_divide_as_in_postgres() -> None:
+    assert values("select 100 / 7 / 2, 7 / (7 / 2), -7 / 2") == [7, 2, -3]
     assert values("select 7 / 2, 7 / 2.0, count(*) / 2 from records where kind = 'log' and trace_id = :t", t=RUN)[:2] == [3, 3.5]
 
 
@@ -82,6 +83,10 @@ def test_levels_compare_with_their_names() -> None:
     failed = "select distinct level from records where level >= 'error'"
     assert engine().run(failed).to_pylist() == [{"level": 17}]
     assert engine().run("select 1 from records where level in ('info', 'error') and not level between 'warn' and 'fatal'").num_rows > 50
+
+
+def test_levels_have_numbers_and_names() -> None:
+    assert values("select level_num('warn'), level_name(17), level_name(3)") == [13, "error", None]
 
 
 def test_logs_have_no_duration_and_span_events_are_rows() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from finding_samples import batch, finding, judged
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from spantriage import reader
@@ -45,6 +45,7 @@ def test_a_file_cut_anywhere_gives_all_whole_findings_before_the_cut(path: Path,
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, len(LINES[0]) - 2), skip=st.integers(1, len(LINES[0]) - 2), glue=st.booleans(), zipped=st.booleans())
+@example(cut=LINES[0].index(b'"span_id":') + len(b'"span_id":'), skip=LINES[0].index(b',"outcome"'), glue=True, zipped=False)  # valid JSON
 def test_a_line_torn_at_any_byte_costs_only_itself(path: Path, cut: int, skip: int, glue: bool, zipped: bool) -> None:
     joint = b"" if glue else b"\n"
     data = joint.join([LINES[1].strip(), LINES[0][:cut], LINES[2].strip(), LINES[0].strip()[skip:], LINES[3]])

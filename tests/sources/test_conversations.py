@@ -163,6 +163,23 @@ def test_agents_that_were_started_talk_for_themselves(tmp_path):
     assert {step.agent for step in run.judgement.settled.sequence if step.kind == "model"} == {"claude-code", "Explore"}
 
 
+def test_an_agents_own_file_belongs_to_the_session_that_started_it(tmp_path):
+    def said(agent, text, **fields):
+        message = {"id": f"m-{text}", "role": "assistant", "content": [{"type": "text", "text": text}], "stop_reason": "end_turn"}
+        return {"type": "assistant", "sessionId": "0c3dbfe8-6c91-441b-a16c-a3e8583228b3", "parentUuid": None, "message": message, **fields}
+
+    put(tmp_path, {
+        "agent-a1.jsonl": lines(said("a1", "found", isSidechain=True, agentId="a1", timestamp="2026-11-20T14:07:13.5Z")),
+        "session.jsonl": lines(said("", "done", isSidechain=False, timestamp="2026-11-20T14:07:14Z")),
+    })  # fmt: skip
+
+    run = one(tmp_path)
+
+    agents = {step.agent: step for step in run.judgement.settled.sequence if step.kind == "agent"}
+    assert {name: step.result for name, step in agents.items()} == {"claude-code": "done", "a1": "found"}
+    assert agents["a1"].parent_id == agents["claude-code"].span_id
+
+
 # --- LangSmith
 
 
@@ -285,3 +302,57 @@ def test_a_tool_marked_as_failed_by_the_converter_has_failed(tmp_path):
     result |= {"content": "it did not work\n\n[error] tool reported failure", "extra": {"tool_result_is_error": True}}
 
     assert [step.failed for step in tools(one(put(tmp_path, {"t.json": told})))] == [True]
+
+
+# --- what was paid
+
+
+def test_a_cost_that_is_known_as_a_whole_is_not_added_to_list_prices(tmp_path):
+    run = one(STREAM)
+    told = trajectory(agent={"name": "coder", "version": "1", "model_name": "gpt-4o"})
+    for step in told["steps"]:
+        step.pop("metrics", None) if step["source"] != "agent" else step["metrics"].pop("cost_usd", None)
+    atif = one(put(tmp_path, {"t.json": told}))
+
+    assert sum(record.cost_usd or 0 for record in records(run).values()) == pytest.approx(0.07803)
+    assert records(atif)["coder"].cost_usd == pytest.approx(0.02)
+    assert [step.cost_usd for step in atif.judgement.settled.sequence if step.kind == "model"] == [pytest.approx(0.01)] * 2
+
+
+def test_words_of_other_formats_inside_spans_do_not_make_them_another(tmp_path):
+    words = (
+        "run_type",
+        "dotted_order",
+        "op_name",
+        "project_id",
+        "session_id",
+        "permission_denials",
+        "schema_version",
+        "span_name",
+        "trace_id",
+    )
+    attributes = [{"key": word, "value": {"stringValue": '"ATIF-v1.7" "SpanKind."'}} for word in (*words, "gen_ai.operation.name")]
+    span = {
+        "traceId": "1" * 32,
+        "spanId": "2" * 16,
+        "name": "chat",
+        "startTimeUnixNano": "1",
+        "endTimeUnixNano": "2",
+        "attributes": attributes,
+    }
+    attributes[-1]["value"] = {"stringValue": "chat"}
+    document = {"resourceSpans": [{"scopeSpans": [{"scope": {"name": "x"}, "spans": [span]}]}]}
+
+    for content in (document, json.dumps(document, indent=4), lines(document, document)):
+        run = one(put(tmp_path, {"run.json": content}))
+        assert (run.spans, run.judgement.run.labels) == (1, {})
+
+
+@pytest.mark.parametrize("path", [STREAM, DATA / "weave" / "calls_complete.jsonl"], ids=["claude", "weave"])
+def test_steps_are_handed_on_when_nothing_will_change_them(path):
+    def told(piece):
+        return type(piece), *(getattr(piece, name, None) for name in ("kind", "sign", "input_tokens", "cost_usd"))
+
+    at_once = [told(piece) for piece in open_source(path)]
+
+    assert at_once == [told(piece) for piece in list(open_source(path))]

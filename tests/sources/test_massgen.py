@@ -1,9 +1,14 @@
 import json
 import os
+import sys
+import time
 
 import pytest
 import yaml
-from samples import DATA, LOG, copied, dead_agents, loud, one, put, records, scanned
+from samples import BEGAN, DATA, LOG, copied, dead_agents, loud, one, put, records, scanned
+
+from spantriage.files import Skip
+from spantriage.sources import open_source
 
 RUN1 = DATA / "massgen" / "run1"
 ATTEMPT = next(RUN1.glob("log_*")) / "turn_1" / "attempt_1"
@@ -73,9 +78,11 @@ def test_spans_and_log_together_are_one_run_with_the_logs_reasons():
     assert [f.reason for f in run.findings if f.agent == "agent_b" and f.code == "flow.workflow_violation"] == [
         "no_workflow_tool", "api_error", "no_tool_calls",
     ]  # fmt: skip
+    assert ("agent_b", "tool.unknown", "execute_command") in loud(run)
     assert run.judgement.run.labels["trial_name"] == "log_20261120_140133_562139/turn_1/attempt_1"
     assert sum(record.input_tokens or 0 for record in records(run).values()) == 44_894
     assert {finding.trace_id for finding in run.findings} == {f"{run.judgement.run.trace_id:032x}"}
+    assert {f.finding_id for f in one(RUN1 / "spans.jsonl").findings} < {f.finding_id for f in run.findings}
 
 
 def test_the_root_that_massgen_opens_and_drops_is_no_run():
@@ -268,3 +275,92 @@ def test_names_of_agents_lead_nowhere(tmp_path):
     run = one(tmp_path / "runs")
 
     assert [step for step in run.judgement.settled.sequence if step.kind == "tool"] == []
+
+
+def test_answers_and_votes_are_read_from_the_agents_folders_where_there_are_no_events(tmp_path):
+    folder = copied("massgen/run1", tmp_path)
+    for name in ("coordination_events.json", "events.jsonl"):
+        next(folder.rglob(name)).unlink()
+
+    run = one(next(folder.glob("log_*")))
+
+    notes = [(s.agent, s.note) for s in run.judgement.settled.sequence if "event_type" in (s.note or {})]
+    votes = {agent: (note["voted_for"], note["reason"]) for agent, note in notes if note["event_type"] == "vote_cast"}
+    assert votes == {
+        "agent_a": ("agent_a", "agent1 shows the derivation and the check step clearly."),
+        "agent_b": ("agent_a", "agent1 is more complete."),
+    }
+    answers = [note["answer_preview"] for agent, note in notes if (agent, note["event_type"]) == ("agent_a", "new_answer")]
+    assert answers == ["Answer from A: 2+2=4 because addition of two pairs gives four."]
+    assert ("agent_b", "tool.unknown", "execute_command") in loud(run)
+
+
+def test_a_folder_that_is_named_by_a_link_is_read(tmp_path):
+    (tmp_path / "attempt_1").symlink_to(ATTEMPT)
+
+    assert len(one(tmp_path / "attempt_1").findings) == len(one(ATTEMPT).findings)
+
+
+def test_without_a_yaml_library_only_the_models_are_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    monkeypatch.delitem(sys.modules, "spantriage.plain_yaml", raising=False)
+
+    judged, replay = scanned(ATTEMPT)
+
+    assert len(judged) == 1
+    assert [skip.reason for skip in replay.skips] == ['Reading YAML needs an extra: pip install "spantriage[cli]"']
+
+
+TABLE = """
++--------------------------------------------------+
+|   Event  |  Agent 1 (agent_a)  |  Agent 2 (agent_b)  |
+|   USER   |         What is 2+2?                      |
+|     E1   |   📋 Context: []    |    ⏳ (waiting)     |
+|     E3   |   🔄 (streaming)    | ✨ NEW ANSWER: agent2.1 |
+|          |                     |👁️  Preview: VOTE: agent9.9 of old |
+|     E7   |   🗳️  VOTE: agent2.1 |   🔄 (streaming)    |
+|    E17   |   ✅ (completed)    | 🎯 FINAL ANSWER: agent2.final |
+"""
+
+
+def test_the_table_for_people_is_read_where_there_is_nothing_else(tmp_path):
+    run = one(put(tmp_path, {f"{LOG}/coordination_table.txt": TABLE}))
+
+    notes = [(s.agent, (s.note or {})) for s in run.judgement.settled.sequence if "event_type" in (s.note or {})]
+    assert [(agent, note["event_type"], note.get("answer_label") or note.get("voted_for_label")) for agent, note in notes] == [
+        ("agent_b", "new_answer", "agent2.1"),
+        ("agent_a", "vote_cast", "agent2.1"),
+        ("agent_b", "final_answer", "agent2.final"),
+    ]
+
+
+def test_a_log_with_a_great_many_of_everything_is_read_in_its_time(tmp_path):
+    number = 20_000
+    agents = {f"agent_{n}": {"reliability": {"enforcement_attempts": []}} for n in range(400)}
+    attempt = {"round": 0, "attempt": 1, "reason": "no_tool_calls", "timestamp": BEGAN}
+    agents["agent_0"] = {
+        "round_history": [{"round_number": n, "start_time": BEGAN + n, "end_time": BEGAN + n} for n in range(number)],
+        "reliability": {"enforcement_attempts": [attempt] * number},
+    }
+    events = [
+        {"timestamp": BEGAN + n / 7, "event_type": kind, "agent_id": "agent_0", "context": {"round": n}}
+        for n in range(number // 2)
+        for kind in ("context_received", "new_answer")
+    ]
+    calls = [
+        {"timestamp": "2026-11-20T14:05:00", "event_type": kind, "agent_id": "agent_0", "data": {"tool_id": str(n), "tool_name": "t"}}
+        for n in range(number // 2)
+        for kind in ("tool_start", "tool_complete")
+    ]
+    tools = [{"tool_name": "t", "call_id": f"x{n}", "agent_id": "agent_0", "end_time": BEGAN} for n in range(number)]
+    put(tmp_path, {
+        f"{LOG}/status.json": {"agents": agents}, f"{LOG}/coordination_events.json": {"events": events},
+        f"{LOG}/events.jsonl": "\n".join(map(json.dumps, calls)), f"{LOG}/metrics_events.json": {"tool_executions": tools},
+    })  # fmt: skip
+
+    started = time.process_time()
+    pieces = list(open_source(tmp_path / LOG))
+
+    assert len(pieces) > number
+    assert time.process_time() - started < 20
+    assert [piece.reason for piece in pieces if isinstance(piece, Skip)] == ["400 agents; only the first 256 were looked at"]

@@ -116,6 +116,23 @@ def test_a_trajectory_goes_on_in_another_file_of_its_folder_and_in_no_other(tmp_
     assert all("stolen" not in str(step.content) for step in run.judgement.settled.sequence)
 
 
+def test_agents_in_files_of_their_own_are_read_once(tmp_path):
+    first = trajectory(final_metrics=None)
+    reference = {"trajectory_id": "t2", "trajectory_path": "trajectory.sub-1.json"}
+    first["steps"][1]["observation"]["results"][0]["subagent_trajectory_ref"] = [
+        reference,
+        reference,
+        {"trajectory_path": "../../secret.json"},
+    ]
+    scout = trajectory(agent={"name": "scout", "version": "1"}, final_metrics=None)
+    put(tmp_path / NAME, {"result.json": TRIAL, "agent/trajectory.json": first, "agent/trajectory.sub-1.json": scout})
+
+    run = one(tmp_path)
+
+    assert {name: record.model_calls for name, record in records(run).items() if record.model_calls} == {"smoke": 2, "scout": 2}
+    assert total(run) == (2_700, 160, 768)
+
+
 def test_a_trial_of_several_steps_has_a_phase_for_each(tmp_path):
     def step(name, reward, **fields):
         return {"step_name": name, "agent_result": {"n_input_tokens": 250, "n_output_tokens": 25, "cost_usd": 0.5},
@@ -152,6 +169,20 @@ def test_a_jobs_own_files_are_no_runs(tmp_path):
     _, replay = scanned(tmp_path)
 
     assert (replay.counts["runs"], replay.counts["files_passed_over"], replay.skips) == (1, 2, [])
+
+
+def test_a_result_with_megabytes_of_details_is_still_a_trial(tmp_path):
+    details = {"agent_result": {**TRIAL["agent_result"], "rollout_details": ["x" * 1_000] * 2_000}}
+    run = one(put(tmp_path, {"renamed/result.json": {**TRIAL, **details}}))
+
+    assert labels(run)["trial_name"] == NAME
+
+
+def test_folders_that_are_only_called_like_trials_are_none(tmp_path):
+    put(tmp_path, {"my__package/config.json": {}, "my__package/models.json": {"trial": 1}})
+    put(tmp_path / "nightly__run1", {"result.json": {"id": "x", "n_total_trials": 1, "stats": {}}, f"{NAME}/result.json": TRIAL})
+
+    assert labels(one(tmp_path))["trial_name"] == NAME
 
 
 def test_session_files_are_read_where_there_is_nothing_else(tmp_path):

@@ -13,7 +13,7 @@ from spantriage import query
 from spantriage.errors import ConfigError, StoreError
 from spantriage.store.columns import COLUMNS, PROMOTED, RECORDS, is_content
 from spantriage.store.layout import create, look
-from spantriage.store.lines import as_table, line
+from spantriage.store.lines import json_text, line
 from spantriage.store.packing import keep_days, pack
 from spantriage.store.spool import Spool
 from spantriage.store.target import read_target
@@ -60,7 +60,7 @@ def test_a_store_of_another_layout_is_refused_with_a_reason(tmp_path: Path) -> N
 
 def test_a_promoted_attribute_answers_exactly_as_the_json_does(tmp_path: Path) -> None:
     """Whatever the values are, spooled and packed."""
-    expected = plain([row(number, attributes=each) for number, each in enumerate(ODD)])
+    expected = plain(ODD)
     spool = fill(tmp_path, ODD)
     assert look(tmp_path).promoted == frozenset(PROMOTED) - {KEY, NUMBER, COST}
     assert query(ASK, tmp_path).to_pylist() == expected
@@ -72,7 +72,7 @@ def test_a_promoted_attribute_answers_exactly_as_the_json_does(tmp_path: Path) -
 
 def test_ordinary_values_are_answered_from_their_columns_and_are_the_same(tmp_path: Path) -> None:
     ordinary = [{KEY: f"agent_{n % 3}", NUMBER: n, COST: n * 0.1} for n in range(20)] + [{}]
-    expected = plain([row(number, attributes=each) for number, each in enumerate(ordinary)])
+    expected = plain(ordinary)
     fill(tmp_path, ordinary)
     assert look(tmp_path).promoted == frozenset(PROMOTED)
     assert query(ASK, tmp_path).to_pylist() == expected
@@ -80,17 +80,16 @@ def test_ordinary_values_are_answered_from_their_columns_and_are_the_same(tmp_pa
     assert query(sums, tmp_path).to_pylist() == [{"n": 190, "c": pytest.approx(19.0)}]
 
 
-def plain(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+def plain(attributes: list[dict[str, object]]) -> list[dict[str, object]]:
     """The same question to one column of JSON."""
     import duckdb
     import pyarrow as pa
 
     con = duckdb.connect()
-    given = pa.table({"span_id": [each["span_id"] for each in rows], "attributes": as_table(rows)["attributes"]})
-    con.register("given", given)
+    con.register("given", pa.table({"span_id": range(len(attributes)), "attributes": list(map(json_text, attributes))}))
     con.execute("create table records as select span_id, attributes::json as attributes from given")
     sql = ASK.replace("attributes ? '", "json_exists(attributes, '$.\"").replace("' as d", "\"') as d").replace("' as j", "\"') as j")
-    return con.sql(sql).to_arrow_table().to_pylist()
+    return list(con.sql(sql).to_arrow_table().to_pylist())
 
 
 def test_what_was_said_is_kept_apart_and_comes_back_in_whole_attributes(tmp_path: Path) -> None:
@@ -109,6 +108,21 @@ def test_hidden_columns_never_show(tmp_path: Path) -> None:
     fill(tmp_path, [{KEY: "a"}])
     assert query("select * from records", tmp_path).column_names == [column.name for column in RECORDS]
     assert set(COLUMNS) > {column.name for column in RECORDS} - {"created_at", "day", "project_id", "otel_scope_attributes"}
+
+
+def test_a_damaged_file_is_told_and_the_rest_is_answered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fill(tmp_path, [{KEY: "a"}]).rotate()
+    pack(tmp_path, grace_s=0)
+    day = next((tmp_path / "parquet").iterdir())
+    whole = next(day.iterdir()).read_bytes()
+    (day / "cut.parquet").write_bytes(whole[: len(whole) // 2])
+    (day / "empty.parquet").write_bytes(b"")
+    (tmp_path / "spool" / "folder.jsonl").mkdir()
+    (tmp_path / "spool" / "foreign.jsonl").write_text('{"not": "ours"}\n[1]\n')
+    assert query("select count(*) as n from records", tmp_path).to_pylist() == [{"n": 1}]
+    assert "cut.parquet is no file of a store" in caplog.text
+    assert pack(tmp_path, grace_s=0).rows == 0
+    assert query("select count(*) as n from records", tmp_path).to_pylist() == [{"n": 1}]
 
 
 def test_days_that_are_over_are_forgotten(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -219,3 +221,55 @@ def test_a_store_that_cannot_be_had_is_refused_at_once(tmp_path: Path) -> None:
         spantriage.attach(provider=TracerProvider(), sinks=[], store=tmp_path / "file")
     with pytest.raises(ConfigError, match="unknown option 'day'"):
         spantriage.attach(provider=TracerProvider(), sinks=[], store=f"{tmp_path}/s?day=3")
+
+
+PROGRAM = """
+import spantriage.auto
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+trace.set_tracer_provider(TracerProvider())
+tracer = trace.get_tracer("program")
+with tracer.start_as_current_span("invoke_agent boss", attributes={"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "boss"}):
+    tracer.start_span("execute_tool probe", attributes={"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "probe",
+        "gen_ai.tool.call.result": "Error: probe"}).end()
+"""
+UNDER_LOGFIRE = """
+import logfire
+logfire.configure(send_to_logfire=False, console=False, service_name="under-logfire", inspect_arguments=False)
+import spantriage
+triage = spantriage.attach(sinks=[], store=__import__("sys").argv[1])
+with logfire.span("work {x}", x=1, _tags=["t"]):
+    logfire.info("said {y}", y=2)
+"""
+
+
+def test_a_variable_is_enough_and_the_end_of_the_program_loses_nothing(tmp_path: Path) -> None:
+    environment = {**os.environ, "SPANTRIAGE_STORE": str(tmp_path / "s"), "SPANTRIAGE_SINKS": ""}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = rows(tmp_path / "s", "span_name, attributes->>'triage.severity' as severity")
+    assert found == [{"span_name": "invoke_agent boss", "severity": None}, {"span_name": "execute_tool probe", "severity": "warning"}]
+    assert query("select count(*) as n from findings", tmp_path / "s").to_pylist() == [{"n": 1}]
+
+
+def test_under_logfire_rows_are_as_logfire_would_have_them(tmp_path: Path) -> None:
+    pytest.importorskip("logfire")
+    command = [sys.executable, "-c", UNDER_LOGFIRE, str(tmp_path / "s")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = rows(tmp_path / "s", "span_name, kind, message, level, tags, service_name, duration is null as untimed")
+    assert [tuple(each.values()) for each in found] == [
+        ("work {x}", "span", "work 1", 9, ["t"], "under-logfire", False),
+        ("said {y}", "log", "said 2", 9, None, "under-logfire", True),
+    ]
+
+
+def test_the_program_loads_no_engine_to_keep_its_spans(tmp_path: Path) -> None:
+    program = (
+        "import sys, spantriage; from opentelemetry.sdk.trace import TracerProvider; p = TracerProvider(); "
+        "t = spantriage.attach(provider=p, sinks=[], store=sys.argv[1]); p.get_tracer('t').start_span('s').end(); t.flush(); "
+        "print([name for name in ('duckdb', 'pyarrow', 'sqlglot') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+    assert len(rows(tmp_path)) == 1

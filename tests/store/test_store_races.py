@@ -69,6 +69,7 @@ def test_a_torn_tail_adds_no_row_and_hides_none(tmp_path: Path, tail: bytes) -> 
     second.rotate()
     assert pack(tmp_path, grace_s=0).rows == 150
     assert counted(tmp_path) == (150, 150)
+    assert (tmp_path / "damaged").exists() is (b"\n" in tail), "whole lines that cannot be read are set aside, not deleted"
 
 
 def test_a_batch_that_the_disk_refuses_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from spantriage.cli.show import inert
+from spantriage.cli.show import console, inert
 from spantriage.queries.catalogue import Named
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ ROWS: Final = 1_000  # shown of an answer
 BAR: Final = 48  # characters
 EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 FAILED: Final = 17
+ID_WIDTH: Final = 12  # of a trace id's beginning, which is enough to ask with
+WIDE: Final = 160
+NARROW: Final = 100
 SAID: Final = ("_s", "_usd", "_sec", "_tokens")  # names that tell their unit
 
 
@@ -30,31 +33,38 @@ def draw(answer: pa.Table, known: Named | None) -> RenderableType:
     """The answer with its title; a tree or bars where the question says so."""
     rows = answer.slice(0, ROWS).to_pylist()
     units = {name: unit for name, (unit, _) in known.columns.items()} if known is not None else {}
-    names = list(answer.column_names)
-    extra: list[tuple[str, list[Text]]] = []
-    if known is not None and known.show == "tree" and rows:
-        extra = [("span", _branches(rows))]
-        names = [name for name in names if name not in ("depth", "span_name", "parent_span_id")]
-    elif known is not None and known.show == "gantt" and rows:
-        extra = [("", _bars(rows))]
+    show = known.show if known is not None and rows else "table"
+    names = [name for name in answer.column_names if show != "tree" or name not in ("depth", "span_name", "parent_span_id")]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title, _ in extra[:1] if known is not None and known.show == "tree" else ():
-        table.add_column(title, overflow="fold")
+    branches = _branches(rows) if show == "tree" else []
+    bars = _bars(rows) if show == "gantt" else []
+    if branches:
+        table.add_column("span", overflow="fold")
     for name in names:
-        unit = units.get(name, "-")
-        counted = any(isinstance(row[name], (int, float, Decimal)) and not isinstance(row[name], bool) for row in rows)
-        head = inert(name if unit in ("-", "UTC") or name.endswith(SAID) else f"{name} ({unit})", 60)
-        table.add_column(head, justify="right" if counted else "left", overflow="fold")
-    if known is not None and known.show == "gantt":
+        _add_column(table, name, units.get(name, "-"), rows)
+    if bars:
         table.add_column("", no_wrap=True)
     for number, row in enumerate(rows):
         cells = [_cell(row[name], units.get(name, "-")) for name in names]
-        chart = [each[number] for _, each in extra]
-        table.add_row(*(chart + cells if known is not None and known.show == "tree" else cells + chart))
+        table.add_row(*branches[number : number + 1], *cells, *bars[number : number + 1])
     told = f"{answer.num_rows:,} rows" if answer.num_rows != 1 else "1 row"
     told += f", {ROWS:,} of them shown" if answer.num_rows > ROWS else ""
     above = [Text(known.title, style="bold")] if known is not None else []
     return Group(*above, table, Text(told, style="dim"))
+
+
+def _add_column(table: Table, name: str, unit: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Figures, times and ids stay in one piece; on a narrow terminal headings are broken and ids cut."""
+    counted = any(isinstance(row[name], (int, float, Decimal)) and not isinstance(row[name], bool) for row in rows)
+    is_id, narrow = name.endswith("_id"), console().width < WIDE
+    head = inert(name if unit in ("-", "UTC") or name.endswith(SAID) else f"{name} ({unit})", 60).plain
+    table.add_column(
+        Text(head.replace("_", "_\n").replace(" (", "\n(") if counted and narrow else head),
+        justify="right" if counted else "left",
+        overflow="ellipsis" if counted or is_id or unit == "UTC" else "fold",
+        no_wrap=counted or is_id or unit == "UTC",
+        max_width=ID_WIDTH if is_id and narrow else None,
+    )
 
 
 def _cell(value: Any, unit: str) -> Text:
@@ -63,7 +73,7 @@ def _cell(value: Any, unit: str) -> Text:
     if isinstance(value, bool):
         return Text("yes" if value else "no")
     if isinstance(value, dt.datetime):
-        return Text(value.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3])
+        return Text(value.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[: 23 if console().width >= NARROW else 19])
     if isinstance(value, int):
         return Text(f"{value:,}" if unit != "-" or abs(value) >= 10_000 else str(value))
     if isinstance(value, (float, Decimal)):

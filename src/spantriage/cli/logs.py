@@ -15,6 +15,8 @@ from rich.table import Table
 from spantriage.cli.show import console, inert, tokens
 from spantriage.errors import ConfigError, SourceError
 from spantriage.logs import LOGS, entries
+from spantriage.text import clean
+from spantriage.values import mend
 
 __all__ = ["app"]
 
@@ -51,8 +53,15 @@ def list_logs(
         raise SourceError(f"{folder}: no such folder")
     shown = [entry for entry in entries(folder) if not (analysed and not entry.analysed) and not (open_only and entry.analysed)]
     if form is Format.json:
-        for entry in shown[:limit]:
-            sys.stdout.write(orjson.dumps({"number": shown.index(entry) + 1, **asdict(entry)}).decode() + "\n")
+        for number, entry in enumerate(shown[:limit], 1):
+            sys.stdout.write(
+                orjson.dumps(
+                    mend(
+                        {"number": number, **asdict(entry), "path": clean(entry.path), "question": entry.question and clean(entry.question)}
+                    )
+                ).decode()
+                + "\n"
+            )
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("#", "began", "turns", "time", "tokens", "cost", "analysed", "status", "question", "log"):

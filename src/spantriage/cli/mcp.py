@@ -12,7 +12,6 @@ from spantriage import __version__
 from spantriage.cli.query import WHERE
 from spantriage.errors import MissingExtra, SpantriageError
 from spantriage.queries.asking import DEFAULT_STORE, On
-from spantriage.queries.tools import Tools
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
@@ -51,8 +50,9 @@ def make_server(on: On) -> MCPServer[Any]:
         from mcp.server.mcpserver.exceptions import ToolError
     except ImportError:
         raise MissingExtra("serving tools", "mcp") from None
-    tools = Tools(on)
-    server: MCPServer[Any] = MCPServer("spantriage", instructions=INSTRUCTIONS, version=__version__)
+    from spantriage.queries.tools import Tools
+
+    tools, server = Tools(on), MCPServer[Any]("spantriage", instructions=INSTRUCTIONS, version=__version__)
 
     def tool(function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)
@@ -62,8 +62,8 @@ def make_server(on: On) -> MCPServer[Any]:
             except (SpantriageError, OSError) as error:
                 raise ToolError(str(error)) from None
 
-        name = function.__name__
-        return server.tool(name=name, description=f"{_TOOLS[name]}\n\n{function.__doc__ or ''}".strip())(guarded)
+        described = f"{_TOOLS[function.__name__]}\n\n{function.__doc__ or ''}".strip()
+        return server.tool(name=function.__name__, description=described)(guarded)
 
     @tool
     def arbitrary_query(query: str, parameters: dict[str, str | int | float] | None = None) -> dict[str, Any]:

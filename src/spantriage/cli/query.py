@@ -22,8 +22,6 @@ from spantriage.files import Skip
 from spantriage.queries.answers import to_csv, to_json, to_parquet
 from spantriage.queries.asking import DEFAULT_STORE, Engine, open_engine
 from spantriage.queries.catalogue import Named, all_queries, named
-from spantriage.queries.parsing import statements
-from spantriage.queries.tools import Tools
 from spantriage.store.layout import is_store
 from spantriage.store.packing import pack
 
@@ -52,10 +50,7 @@ Question = tuple[str, dict[str, Any], Named | None]
 
 
 def query(
-    name: Annotated[
-        str | None,
-        typer.Argument(help=NAME, show_default=False),
-    ] = None,
+    name: Annotated[str | None, typer.Argument(help=NAME, show_default=False)] = None,
     sql: Annotated[str | None, typer.Option("--sql", help="SELECT over records and findings; - reads it from stdin.")] = None,
     on: Annotated[list[str] | None, typer.Option("--on", help=WHERE)] = None,
     trace_id: Annotated[str | None, typer.Option("--trace-id", help="The run: its trace id, the beginning of it, or latest.")] = None,
@@ -68,14 +63,8 @@ def query(
 
     Example: spantriage query cost_by_agent --on traces.jsonl --trace-id latest
     """
-    if name == "list" and sql is None:
-        _list(form)
-        return
-    if name == "schema" and sql is None:
-        _schema()
-        return
-    if name == "link" and sql is None:
-        print(Tools(_place(on)).link(trace_id or ""))
+    if sql is None and name in ("list", "schema", "link"):
+        _tell_about(name, form, on, trace_id)
         return
     if (name is None) == (sql is None):
         raise QueryError("give the name of a question, or --sql; 'spantriage query list' names them all")
@@ -101,6 +90,17 @@ def query(
         engine.close()
 
 
+def _tell_about(what: str, form: Form, on: list[str] | None, trace_id: str | None) -> None:
+    if what == "list":
+        _list(form)
+    elif what == "schema":
+        _schema()
+    else:
+        from spantriage.queries.tools import Tools
+
+        print(Tools(_place(on)).link(trace_id or ""))
+
+
 def _pack(places: list[str]) -> None:
     """Pack for a moment what writers have left, so that a store never needs somebody to look after it."""
     if len(places) == 1 and is_store(places[0]):
@@ -120,6 +120,8 @@ def _questions(name: str | None, sql: str, parameters: dict[str, Any]) -> Iterat
             parameters = {key: value for key, value in parameters.items() if key != "trace_id"}
         yield known.sql, known.bind(parameters), known
         return
+    from spantriage.queries.parsing import statements
+
     for statement in statements(sql):
         yield statement, parameters, None
 
@@ -213,6 +215,8 @@ def _list(form: Form) -> None:
 
 def _schema() -> None:
     import orjson
+
+    from spantriage.queries.tools import Tools
 
     print(orjson.dumps(Tools(DEFAULT_STORE).schema(), option=orjson.OPT_INDENT_2).decode())
 

@@ -141,7 +141,13 @@ class Counts(ProgressColumn):
         """Read anew with each refresh."""
         counts = self._going.counts
         files = f"{counts['files']:,} of {counts['files_found']:,} files, " if counts["files_found"] > 1 else ""
-        return Text(f"{files}{counts['spans']:,} spans read, {counts['runs']:,} runs judged")
+        return Text(f"{files}{_read(counts)} read, {counts['runs']:,} runs judged")
+
+
+def _read(counts: Counter[str]) -> str:
+    """How much was read, in words."""
+    spans, steps = counts["spans"], counts["made_steps"]
+    return f"{spans:,} spans and {steps:,} other steps" if spans and steps else f"{steps:,} steps" if steps else f"{spans:,} spans"
 
 
 def _progress(going: Scan) -> Progress:
@@ -158,7 +164,7 @@ def _print(shown: list[Result], going: Scan, out: Path | None) -> None:
     findings = [finding for result in shown for finding in result.findings]
     outcomes = Counter(str(result.summary["outcome"]) for result in shown)
     told = ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))
-    screen.print(inert(f"{len(shown)} runs ({told or 'none'}), {going.counts['spans']:,} spans, {len(findings)} findings"))
+    screen.print(inert(f"{len(shown)} runs ({told or 'none'}), {_read(going.counts)}, {len(findings)} findings"))
     if shown:
         screen.print(_runs_table(shown))
     loud = [finding for finding in findings if finding.severity != "info"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -20,7 +21,9 @@ from spantriage.files import Skip
 from spantriage.lessons import learn, read, store
 from spantriage.sanitise import sanitise
 from spantriage.sources.talk import listed, mapping
+from spantriage.text import clean
 from spantriage.traces import Job, stamp, summary_of
+from spantriage.values import mend
 
 __all__ = ["app"]
 
@@ -48,7 +51,8 @@ def aggregate(
     Example: spantriage traces aggregate --job-dir jobs/2026-11-20__08-00-00 --output artifacts/baseline-execution-traces-full.json
     """
     traces = _traces(job, task, tasks)
-    document = {"job_dir": str(job), "timestamp": stamp(), "traces": traces, "summary": summary_of(traces)}
+    summed = {**summary_of(traces), "retries": Job(job).retries}
+    document = {"job_dir": clean(str(job)), "timestamp": stamp(), "traces": traces, "summary": summed}
     _write(document, output)
     if output is not None:
         summary = mapping(document["summary"])
@@ -140,7 +144,9 @@ def _traces(job: Path, task: str | None, tasks: Path | None) -> list[dict[str, o
     if not job.is_dir():
         raise SourceError(f"{job}: no such folder")
     found = Job(job, task=task, tasks=tasks)
-    traces = list(found.traces())
+    screen = console(stderr=True)
+    with screen.status("reading trials") if screen.is_terminal else nullcontext():
+        traces = list(found.traces())
     _tell(found.skips)
     if not traces:
         raise SourceError(f"{job}: no trials" + (f" of {task}" if task else "") + " in it")
@@ -159,7 +165,7 @@ def _tell(skips: list[Skip]) -> None:
 
 
 def _write(document: object, output: Path | None) -> None:
-    raw = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+    raw = orjson.dumps(mend(document), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
     if output is None:
         sys.stdout.write(raw.decode() + "\n")
         return

@@ -78,13 +78,12 @@ class Detector:
 
 @cache
 def all_detectors() -> tuple[type[Detector], ...]:
-    """Every detector class in this folder, by code."""
+    """Every class in this folder that has a code, by it."""
     found: dict[str, type[Detector]] = {}
     for module in pkgutil.iter_modules(__path__):
-        if module.name == "example":
-            continue
-        for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
-            if isinstance(value, type) and issubclass(value, Detector) and value.__module__.endswith(f".{module.name}"):
+        loaded = importlib.import_module(f"{__name__}.{module.name}")
+        for value in vars(loaded).values():
+            if isinstance(value, type) and issubclass(value, Detector) and value.__module__ == loaded.__name__ and hasattr(value, "code"):
                 found[value.code] = value
     return tuple(found[code] for code in sorted(found))
 

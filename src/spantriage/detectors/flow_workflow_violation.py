@@ -101,7 +101,7 @@ class WorkflowViolation(Detector):
         recorded = [s for s in settled.sequence if s.note is not None and "enforcement_reason" in s.note and s.span_id not in replies]
         for step in recorded:
             yield self._repeat(step, step.note or {})
-        known = {step.agent for step in recorded}
+        known = {step.agent for step in recorded if not (step.note or {}).get("follows_failure")}
         for index, at in enumerate(rounds):
             if at.span.agent not in known and at.note("round_type") != "presentation" and self._has_workflow(at):
                 is_last = not any(later.replies and later.span.agent == at.span.agent for later in rounds[index + 1 :])
@@ -121,7 +121,11 @@ class WorkflowViolation(Detector):
             reason = reason_of(reply, at, rounds, rules)
             if reason is None:
                 continue
-            if at.was_retried(reply) or (reason == "answer_duplicate" and at.accepted):
+            note = reply.note or {}
+            if note.get("is_recorded"):  # by the framework's own log
+                attempts += 1
+                yield self._give_up(reply, reason, at) if note.get("is_last_attempt") else self._speak(reply, reason, at)
+            elif at.was_retried(reply) or (reason == "answer_duplicate" and at.accepted):
                 attempts += 1
                 yield self._speak(reply, reason, at)
             elif is_last and at.ended_on(reply) and (attempts + 1 >= self.max_attempts or (reply.failed and attempts == 0)):

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from spantriage import text
-from spantriage.detectors import Detector
 from spantriage.detectors.example import agent, answers, asks, calls, fails, span
-from spantriage.environment import trouble_of, troubles_of
-from spantriage.failures import HOSTS
-from spantriage.model import Step, Verdict
-from spantriage.settled import Settled
-from spantriage.state import AgentState, RunState
+from spantriage.detectors.troubled_place import TroubledPlace
 
 
 @dataclass(frozen=True, slots=True)
-class InfraError(Detector):
+class InfraError(TroubledPlace):
     """The place where tools run has failed: its container, its disk, its network.
 
     ## Why it matters
@@ -34,30 +27,9 @@ class InfraError(Detector):
 
     code = "infra.error"
     category = "infrastructure"
-    score = 0.8
     actionable = "Look after the place where tools run: its disk, its network, its containers."
-    speaks_of = HOSTS | {"tool"}
-
-    def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
-        """While the run is live: speak at once."""
-        if not agent.run.ended and trouble_of(step) == "error":
-            yield self._speak(step, went_on=False)
-
-    def conclude(self, run: RunState, settled: Settled) -> Iterator[Verdict]:
-        """Speak of each step that it hit, softly where the agent's next tools worked again."""
-        for step, went_on in troubles_of(settled, "error"):
-            yield self._speak(step, went_on=went_on)
-
-    def _speak(self, step: Step, *, went_on: bool) -> Verdict:
-        words = step.error_message if step.failed else text.clip(" ".join((step.result or "").split()), 160)
-        where = f"Tool {step.tool}" if step.kind == "tool" else f"{step.kind.capitalize()} {step.name}"
-        return self.found(
-            step,
-            f"{where} failed because of the place where it ran",
-            root_cause=words,
-            reason=step.error_type,
-            severity="info" if went_on and not step.failed else None,
-        )
+    trouble = "error"
+    says = "failed because of the place where it ran"
 
     fires_on = (
         (asks("bash"), calls("bash", '{"command": "git clone x"}', "error: RPC failed; curl 56 GnuTLS recv error (-54)"), answers("sorry")),

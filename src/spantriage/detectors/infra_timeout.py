@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from spantriage import text
-from spantriage.detectors import Detector
 from spantriage.detectors.example import answers, asks, calls, fails
-from spantriage.environment import trouble_of, troubles_of
-from spantriage.failures import HOSTS
-from spantriage.model import Step, Verdict
-from spantriage.settled import Settled
-from spantriage.state import AgentState, RunState
+from spantriage.detectors.troubled_place import TroubledPlace
 
 
 @dataclass(frozen=True, slots=True)
-class InfraTimeout(Detector):
+class InfraTimeout(TroubledPlace):
     """A command or a sandbox was stopped because its time was up.
 
     ## Why it matters
@@ -34,30 +27,9 @@ class InfraTimeout(Detector):
 
     code = "infra.timeout"
     category = "resource_limit"
-    score = 0.8
     actionable = "Raise the tool's time limit, or let long work run in the background and ask for its state."
-    speaks_of = HOSTS | {"tool"}
-
-    def check(self, step: Step, agent: AgentState) -> Iterator[Verdict]:
-        """While the run is live: speak at once."""
-        if not agent.run.ended and trouble_of(step) == "timeout":
-            yield self._speak(step, went_on=False)
-
-    def conclude(self, run: RunState, settled: Settled) -> Iterator[Verdict]:
-        """Speak of each step that it hit, softly where the agent's next tools worked again."""
-        for step, went_on in troubles_of(settled, "timeout"):
-            yield self._speak(step, went_on=went_on)
-
-    def _speak(self, step: Step, *, went_on: bool) -> Verdict:
-        words = step.error_message if step.failed else text.clip(" ".join((step.result or "").split()), 160)
-        where = f"Tool {step.tool}" if step.kind == "tool" else f"{step.kind.capitalize()} {step.name}"
-        return self.found(
-            step,
-            f"{where} was stopped by its time limit",
-            root_cause=words,
-            reason=step.error_type,
-            severity="info" if went_on and not step.failed else None,
-        )
+    trouble = "timeout"
+    says = "was stopped by its time limit"
 
     fires_on = (
         (

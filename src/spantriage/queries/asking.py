@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -94,7 +95,11 @@ def stored_findings(store: Path) -> list[Finding]:
     """What holds of the findings in a store."""
     from spantriage.reader import fold, read_findings
 
-    return fold(finding for path in sorted((store / "findings").glob("*.jsonl*")) for finding in read_findings(path))
+    found: list[Finding] = []
+    for path in sorted((store / "findings").glob("*.jsonl*")):
+        with suppress(SourceError):  # its time has come since we looked
+            found += read_findings(path)
+    return fold(found)
 
 
 def judged_findings(paths: Iterable[Path]) -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Duck"]
 
+LOG: Final = logging.getLogger("spantriage")
 TRIES: Final = 5  # times that a question is asked again because files went away under it
 JSON: Final = {b"ARROW:extension:name": b"arrow.json"}  # on the column of an answer
 _LOCKS: Final = (
@@ -37,13 +39,9 @@ _LOCKS: Final = (
     "set enable_external_access = false",
     "set lock_configuration = true",
 )
-# Two JSON objects as one: their texts put together, for merging them would drop nulls.
-_MACRO: Final = """create macro whole_attributes(slim, said) as case
-    when said is null then slim
-    when slim is null or slim::varchar = '{}' then said
-    else (left(slim::varchar, length(slim::varchar) - 1) || ',' || substr(said::varchar, 2))::json end"""
-_NUMBERS: Final = frozenset(["TINYINT", "SMALLINT", "INT", "BIGINT", "INT128", "FLOAT", "DOUBLE", "DECIMAL"])
 _FLOATS: Final = frozenset(("FLOAT", "DOUBLE", "DECIMAL"))
+# What a column of a kind can be cast to just as its JSON would be.
+_EXACT: Final = {"VARCHAR": frozenset[str](), "BIGINT": _FLOATS | {"TINYINT", "SMALLINT", "INT", "BIGINT", "INT128"}, "DOUBLE": _FLOATS}
 _NAME: Final = re.compile(r'(?:column|named|Function with name) "([^"]+)"|Function with name (\w+)', re.IGNORECASE)
 
 
@@ -60,21 +58,18 @@ class Duck:
         self._findings = findings
         self._asked = False  # whether `findings` has been filled
         self._promoted: frozenset[str] = frozenset(PROMOTED)
-        self._snapshot: Snapshot | None = None
         self._open()
 
     def _open(self) -> None:
         self._con = con = duckdb.connect()
         con.execute("set TimeZone = 'UTC'")
-        con.execute(_MACRO)
+        con.execute("set parquet_metadata_cache = true")
         self._asked = False
         if isinstance(self._records, Path):
-            snapshot = look(self._records)
-            con.execute(records_view(stored(snapshot)))
+            snapshot = self._view(self._records)
             self._promoted = snapshot.promoted
             paths = [*map(str, snapshot.parquet), *map(str, snapshot.segments)]
             con.execute("set allowed_paths = [" + ", ".join(map(quoted, paths)) + "]")
-            self._snapshot = snapshot
         else:
             fill(con, self._records)
             odd = pc.list_flatten(self._records["odd"]) if self._records.num_rows else []
@@ -82,6 +77,21 @@ class Duck:
         con.execute(FINDINGS)
         for lock in _LOCKS:
             con.execute(lock)
+
+    def _view(self, folder: Path) -> Snapshot:
+        """Make `records` of the files that are there; they may be packed between the look and the view."""
+        for attempt in range(TRIES):
+            snapshot = look(folder)
+            try:
+                self._con.execute(records_view(stored(snapshot)))
+            except duckdb.IOException as error:
+                if attempt == TRIES - 1:
+                    raise QueryError(_first_line(error)) from None
+                continue
+            for words in snapshot.unreadable:
+                LOG.warning("%s; it is left out", words)
+            return snapshot
+        raise AssertionError
 
     def refresh(self) -> None:
         """Look at the store again: what has come since is seen by the next question."""
@@ -144,36 +154,47 @@ def _target(promoted: frozenset[str]) -> Target:
         "duckdb",
         lambda asked: _look_up(asked, promoted),
         _whole,
+        _finish,
         types=(("DECIMAL", "decimal(38, 9)"), ("FLOAT", "double")),
     )
 
 
 def _look_up(asked: Lookup, promoted: frozenset[str]) -> exp.Expr:
-    """From a column of its own where that gives exactly what the JSON would give, else from the JSON."""
-    if asked.key in promoted:
-        found = _promoted(asked, PROMOTED[asked.key].kind, exp.column(PROMOTED[asked.key].column, table=asked.alias))
-        if found is not None:
-            return found
+    """From the attribute's column if it has one; also from the JSON where not all values are in the column."""
     home = exp.column("content" if is_content(asked.key) else "attributes", table=asked.alias)
-    if asked.how == "has":
-        return exp.func("coalesce", exp.func("json_exists", home, _path(asked.key)), exp.false())
+    there = exp.func("coalesce", exp.func("json_exists", home, _path(asked.key)), exp.false())
     kind = exp.JSONExtractScalar if asked.how == "text" else exp.JSONExtract
-    answer = exp.paren(kind(this=home, expression=_path(asked.key), only_json_types=True))
+    answer: exp.Expr = exp.paren(kind(this=home.copy(), expression=_path(asked.key), only_json_types=True))
+    own = PROMOTED.get(asked.key)
+    if own is not None:
+        column = exp.column(own.column, table=asked.alias)
+        trusted = asked.key in promoted
+        if asked.how == "has":
+            has = column.is_(exp.null()).not_()
+            return exp.paren(has if trusted else exp.or_(has, there))
+        wanted = asked.cast.this.value if asked.cast is not None else ""
+        if trusted and (asked.presence or (wanted in _EXACT[own.kind] and asked.how == "json")):
+            return column if asked.presence else exp.cast(column, wanted_type(asked))
+        told = _told(column, own.kind, asked.how)
+        answer = told if trusted else exp.func("coalesce", told, answer)
+    if asked.how == "has":
+        return there
     return answer if asked.cast is None else exp.cast(answer, asked.cast)
 
 
-def _promoted(asked: Lookup, kind: str, column: exp.Expr) -> exp.Expr | None:
-    if asked.presence:
+def wanted_type(asked: Lookup) -> exp.DataType:
+    """What an attribute is cast to."""
+    assert asked.cast is not None
+    return asked.cast
+
+
+def _told(column: exp.Expr, kind: str, how: str) -> exp.Expr:
+    """A column's value as `->>` or `->` would give it."""
+    if how == "json":
+        return exp.func("to_json", column)
+    if kind == "VARCHAR":
         return column
-    if asked.how == "has":
-        return exp.paren(column.is_(exp.null()).not_())
-    wanted = asked.cast.this.value if asked.cast is not None else ""
-    if kind == "VARCHAR" and asked.how == "text":
-        return column if asked.cast is None else exp.cast(column, asked.cast)
-    if kind == "BIGINT" and asked.how == "text" and asked.cast is None:
-        return exp.cast(column, "text")
-    exact = (kind == "BIGINT" and wanted in _NUMBERS) or (kind == "DOUBLE" and wanted in _FLOATS)
-    return exp.cast(column, asked.cast) if exact and asked.cast is not None else None
+    return exp.cast(column if kind == "BIGINT" else exp.func("to_json", column), "text")
 
 
 def _path(key: str) -> exp.Expr:
@@ -184,9 +205,18 @@ def _path(key: str) -> exp.Expr:
 
 
 def _whole(alias: str) -> exp.Expr:
-    """All attributes: those that are always there, and after them what was said, where it was kept."""
-    slim, said = exp.column("attributes", table=alias), exp.column("content", table=alias)
-    return exp.func("whole_attributes", slim, said)
+    return exp.column("whole_attributes", table=alias)
+
+
+def _finish(tree: exp.Expr) -> exp.Expr:
+    """Whole attributes are in a view of their own."""
+    if any(column.name == "whole_attributes" for column in tree.find_all(exp.Column)):
+        known = {cte.alias for cte in tree.find_all(exp.CTE)}
+        for table in list(tree.find_all(exp.Table)):
+            if table.name == "records" and "records" not in known:
+                alias = table.alias_or_name
+                table.replace(exp.alias_(exp.to_table("records_whole"), alias, table=True))
+    return tree
 
 
 def _explained(error: Exception, sql: str) -> QueryError:

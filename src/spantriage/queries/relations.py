@@ -34,10 +34,23 @@ def fill(con: duckdb.DuckDBPyConnection, rows: pa.Table) -> None:
 
 
 def records_view(source: str) -> str:
-    """The statement that makes `records`: Logfire's columns, and behind them the hidden ones."""
+    """The statements that make `records`: Logfire's columns, and behind them the hidden ones.
+
+    `records_whole` has also `whole_attributes`, which takes its time even where it is not asked for.
+    """
     named = [f"{_COMPUTED[c.name]} as {c.name}" if c.name in _COMPUTED else c.name for c in RECORDS]
     hidden = ["content", *(p.column for p in PROMOTED.values())]
-    return f"create view records as select {', '.join((*named, *hidden))} from {source}"
+    return (
+        f"create or replace view records as select {', '.join((*named, *hidden))} from {source}; "
+        f"create or replace view records_whole as select *, {_whole()} as whole_attributes from records"
+    )
+
+
+def _whole() -> str:
+    """All attributes as one JSON object: their texts put together, for merging objects would drop nulls."""
+    inner = [f"nullif(substr({part}::varchar, 2, length({part}::varchar) - 2), '')" for part in ("attributes", "content")]
+    told = [f"'\"{p.key}\":' || to_json({p.column})::varchar" for p in PROMOTED.values()]
+    return f"('{{' || concat_ws(',', {', '.join((*told, *inner))}) || '}}')::json"
 
 
 FINDING_COLUMNS: Final = {

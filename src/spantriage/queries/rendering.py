@@ -13,27 +13,18 @@ from typing import Final, Literal
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.scope import Scope, traverse_scope
-from sqlglot.schema import MappingSchema
 
-from spantriage.errors import QueryError
 from spantriage.queries.parsing import parse
+from spantriage.queries.spelling import compare_level, divide_whole, say_levels, widen
 from spantriage.queries.steps import STEPS
 from spantriage.store.columns import RECORDS
 
-__all__ = ["LEVELS", "Lookup", "Target", "render"]
+__all__ = ["Lookup", "Target", "render"]
 
-LEVELS: Final = {"trace": 1, "debug": 5, "info": 9, "notice": 10, "warn": 13, "warning": 13, "error": 17, "fatal": 21}
 _NAMES: Final = tuple(column.name for column in RECORDS)
-_COMPARED: Final = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE)
-_WHOLE: Final = frozenset({exp.DType.INT, exp.DType.BIGINT, exp.DType.SMALLINT, exp.DType.UBIGINT, exp.DType.INT128})
 _HAS: Final = frozenset({"JSONBContains", "JSONBContainsTopKey"})  # `?`, by the names that sqlglot has given it
 _HOW: Final[dict[str, Literal["text", "json"]]] = {"JSONExtractScalar": "text", "JSONExtract": "json"}
-_TYPES: Final = {"JSON": "json", "VARCHAR[]": "array<text>", "TIMESTAMPTZ": "timestamptz"}
-_SCHEMA: Final = MappingSchema(
-    {"records": {column.name: _TYPES.get(column.kind, column.kind.lower()) for column in RECORDS}}, dialect="postgres"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +55,7 @@ def render(sql: str, target: Target) -> str:
     tree = parse(sql).copy()
     _name_columns(tree)
     _Pass(target).walk(tree)
-    tree = tree.transform(_widen, dict(target.types))
+    tree = tree.transform(widen, dict(target.types))
     return target.finish(tree).sql(target.dialect, comments=False)
 
 
@@ -88,8 +79,8 @@ class _Pass:
 
     def walk(self, tree: exp.Expr) -> None:
         scopes = list(traverse_scope(tree))
-        if any(tree.find_all(exp.Div)):
-            _divide(tree)
+        divide_whole(tree)
+        say_levels(tree)
         for scope in scopes:
             if isinstance(scope.expression, exp.Select):
                 self._read(scope, scope.expression, is_root=scope.expression is tree)
@@ -149,7 +140,7 @@ class _Pass:
             made = sqlglot.parse_one(STEPS[name], read="postgres")
             for inner in list(made.find_all(exp.Column)):
                 inner.set("table", exp.to_identifier(alias))
-            made = exp.paren(made) if isinstance(made, exp.Binary) else made
+            made = exp.paren(made, copy=False) if isinstance(made, exp.Binary) else made
             _put(column, made, name, select)
             for inner in list(made.find_all(exp.Column)):
                 if inner.name == "attributes":
@@ -157,7 +148,7 @@ class _Pass:
         elif name == "attributes":
             self._change_attributes(column, alias, select)
         elif name == "level":
-            _compare_level(column)
+            compare_level(column)
 
     def _change_attributes(self, column: exp.Column, alias: str, select: exp.Select) -> None:
         asked = column.parent
@@ -195,7 +186,7 @@ def _is_star(node: exp.Expr) -> bool:
 
 def _put(column: exp.Expr, made: exp.Expr, name: str, select: exp.Select) -> None:
     """Replace a column; where it was a column of the result it keeps its name."""
-    column.replace(exp.alias_(made, name) if column.parent is select and column.arg_key == "expressions" else made)
+    column.replace(exp.alias_(made, name, copy=False) if column.parent is select and column.arg_key == "expressions" else made)
 
 
 def _key_of(asked: exp.Expr | None, column: exp.Column) -> str | None:
@@ -217,37 +208,4 @@ def _key_of(asked: exp.Expr | None, column: exp.Column) -> str | None:
 def _above_parens(node: exp.Expr) -> exp.Expr:
     while isinstance(node.parent, exp.Paren):
         node = node.parent
-    return node
-
-
-def _compare_level(column: exp.Column) -> None:
-    """`level >= 'error'` compares with the number of that name."""
-    compared = column.parent
-    others = []
-    if isinstance(compared, _COMPARED):
-        others = [compared.this if compared.expression is column else compared.expression]
-    elif isinstance(compared, (exp.In, exp.Between)):
-        others = [node for node in compared.iter_expressions() if not isinstance(node, exp.Column)]
-    for other in others:
-        if isinstance(other, exp.Literal) and other.is_string:
-            if other.name not in LEVELS:
-                raise QueryError(f"there is no level {other.name!r}; there are: {', '.join(LEVELS)}")
-            other.replace(exp.Literal.number(LEVELS[other.name]))
-
-
-def _divide(tree: exp.Expr) -> None:
-    """Whole numbers divide to whole numbers, as in PostgreSQL and DataFusion."""
-    typed = annotate_types(tree.copy(), schema=_SCHEMA, dialect="postgres")
-    for division, known in zip(list(tree.find_all(exp.Div)), list(typed.find_all(exp.Div)), strict=True):
-        kinds = [side.unnest().type for side in (known.left, known.right)]
-        if all(kind is not None and kind.this in _WHOLE for kind in kinds):
-            division.replace(exp.IntDiv(this=division.this.copy(), expression=division.expression.copy()))
-
-
-def _widen(node: exp.Expr, types: dict[str, str]) -> exp.Expr:
-    """A bare numeric, and a float of 32 bits, become types that lose nothing."""
-    if isinstance(node, exp.DataType) and not node.expressions:
-        name = node.this.value if hasattr(node.this, "value") else str(node.this)
-        if name in types:
-            return exp.DataType.build(types[name])
     return node

@@ -6,11 +6,13 @@ import importlib
 import logging
 import os
 import pkgutil
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from spantriage import values
 from spantriage.errors import ConfigError, NotARun, SourceError, SpantriageError
@@ -22,6 +24,8 @@ from spantriage.sources.spans import RecordedSpan
 __all__ = ["Labels", "Piece", "Source", "claimant", "kinds", "open_source"]
 
 LOG = logging.getLogger("spantriage")
+HELD: Final = 20_000  # pieces of a source that settles
+BEGIN: Final = 256  # bytes that are looked at for what a file begins with
 
 
 @dataclass(slots=True)
@@ -53,6 +57,8 @@ class Source:
     sniff: Callable[[bytes, str], bool]  # (the first 64 KiB, the file's name): is the file ours?
     read: Callable[[TraceFile], Iterator[Piece]]
     rank: int = 50  # who is asked first, lowest first: narrow claims before wide ones
+    begins: tuple[bytes, ...] = ()  # what only its files begin with, blanks left out: it is not asked then, and nobody else is
+    settles: bool = False  # what comes later in a file may put earlier steps right, so they are handed on late
     claims: Callable[[Folder], bool] | None = None  # is everything in this folder one run of ours?
     read_folder: Callable[[Folder], Iterator[Piece]] | None = None
 
@@ -64,7 +70,7 @@ def open_source(path: str | Path, kind: str = "auto", *, limits: Limits = LIMITS
     MissingExtra when reading it needs one; reading on never raises.
     """
     named = _named(kind)
-    if os.path.isdir(path) and not os.path.islink(path):
+    if os.path.isdir(path):
         source = claimant(path, kind)
         if source is None:
             raise SourceError(f"{path}: a folder that is no run of a format that is known")
@@ -110,13 +116,16 @@ def _is_json(head: bytes) -> bool:
 
 
 def _recognise(file: TraceFile) -> Source | None:
-    return next((source for source in _all() if source.sniff(file.head, Path(file.path).name)), None)
+    begin = file.head[:BEGIN].translate(None, b" \t\r\n")
+    plain = next((source for source in _all() if source.begins and begin.startswith(source.begins)), None)
+    return plain or next((source for source in _all() if source.sniff(file.head, Path(file.path).name)), None)
 
 
 def _read(file: TraceFile, source: Source | None) -> Iterator[Piece]:
     with file:
         if source is not None and file.head:
-            yield from _guarded(source.read(file), file.path, lambda: file.line)
+            pieces = _guarded(source.read(file), file.path, lambda: file.line)
+            yield from _late(pieces) if source.settles else pieces
         elif file.fault is None:
             yield Skip(file.path, 0, "empty")
         if file.fault is not None:
@@ -126,11 +135,22 @@ def _read(file: TraceFile, source: Source | None) -> Iterator[Piece]:
 def _read_folder(path: str | Path, source: Source, limits: Limits) -> Iterator[Piece]:
     skips: list[Skip] = []
     assert source.read_folder is not None, f"{source.name} claims folders and cannot read them"
-    for piece in _guarded(source.read_folder(Folder(path, limits, skips.append)), str(path), lambda: 0):
+    pieces = _guarded(source.read_folder(Folder(path, limits, skips.append)), str(path), lambda: 0)
+    for piece in _late(pieces) if source.settles else pieces:
         yield from skips
         skips.clear()
         yield piece
     yield from skips
+
+
+def _late(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """The same pieces, each when so many others have followed, or none will."""
+    held: deque[Piece] = deque()
+    for piece in pieces:
+        held.append(piece)
+        if len(held) > HELD:
+            yield held.popleft()
+    yield from held
 
 
 def _guarded(pieces: Iterator[Piece], path: str, line: Callable[[], int]) -> Iterator[Piece]:

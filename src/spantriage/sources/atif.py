@@ -18,7 +18,7 @@ __all__ = ["SOURCE", "Trajectory", "read", "sniff"]
 
 FORM: Final = "atif"
 DEPTH: Final = 8  # agents started by agents
-SEGMENTS: Final = 1_000  # files that one trajectory goes on in
+FILES: Final = 100  # that one trajectory refers to
 FAILED: Final = "[error] tool reported failure"  # what the Claude Code converter puts behind a result
 
 
@@ -59,7 +59,7 @@ class Trajectory:
     told: Told = field(default_factory=Told)
     total: Usage = field(default_factory=Usage)
     depth: int = 0
-    segments: int = 0
+    files: set[str] = field(default_factory=set)  # of the folder, that were read
 
     def read(self, document: dict[str, object]) -> Iterator[Piece]:
         """The steps of a document; other agents' behind them."""
@@ -102,7 +102,7 @@ class Trajectory:
         self.told.take(rest)
         yield rest
 
-    def _take(self, talk: Talk, step: dict[str, object], number: int) -> Iterator[Step]:
+    def _take(self, talk: Talk, step: dict[str, object], number: int) -> Iterator[Piece]:
         when, calls = times.read(step.get("timestamp")), [mapping(each) for each in listed(step.get("tool_calls"))]
         message: dict[str, object] = {"role": step["source"], "content": step.get("message") or ""}
         if step["source"] == "agent":
@@ -119,6 +119,8 @@ class Trajectory:
             yield made
         for result in map(mapping, listed(mapping(step.get("observation")).get("results"))):
             yield from self._answer(talk, result, calls, number)
+            for reference in map(mapping, listed(result.get("subagent_trajectory_ref"))):
+                yield from self._elsewhere(reference.get("trajectory_path"))
 
     @staticmethod
     def _answer(talk: Talk, result: dict[str, object], calls: list[dict[str, object]], number: int) -> Iterator[Step]:
@@ -131,30 +133,47 @@ class Trajectory:
         yield from talk.add({**message, **({"is_error": True} if failed else {})}, line=number)
 
     def _started(self, document: dict[str, object]) -> Iterator[Piece]:
-        assert self.talk is not None, "the agents of an agent are read behind it"
         for number, sub in enumerate(map(mapping, listed(document.get("subagent_trajectories")))):
-            if self.depth >= DEPTH:
-                yield Skip(self.path, 0, "agents are nested too deeply")
-                return
-            key = f"{self.key}/{number}/{sub.get('trajectory_id')}"
-            below = Trajectory(self.trace_id, self.path, self.talk.span_id, folder=self.folder, key=key, depth=self.depth + 1)
-            below.start_ns = self.talk.start_ns
-            yield from below.read(sub)
-            yield from below.close()
-            for name in ("input_tokens", "output_tokens", "cached_tokens", "cost_usd"):
-                setattr(self.told, name, (getattr(self.told, name) or 0) + (getattr(below.told, name) or 0))
+            yield from self._below(sub, f"{self.key}/{number}/{sub.get('trajectory_id')}")
+
+    def _elsewhere(self, reference: object) -> Iterator[Piece]:
+        """An agent whose trajectory is a file of its own, if it lies in the same folder; each once."""
+        name = self._beside(reference)
+        if name is not None and self.folder is not None:
+            yield from self._below(self.folder.json(name), f"{self.key}/{name}")
+
+    def _below(self, document: dict[str, object], key: str) -> Iterator[Piece]:
+        assert self.talk is not None, "the agents of an agent are read once it is known"
+        if self.depth >= DEPTH:
+            yield Skip(self.path, 0, "agents are nested too deeply")
+            return
+        below = Trajectory(self.trace_id, self.path, self.talk.span_id, folder=self.folder, key=key, depth=self.depth + 1, files=self.files)
+        below.start_ns = self.talk.now_ns or self.talk.start_ns
+        yield from below.read(document)
+        yield from below.close()
+        for name in ("input_tokens", "output_tokens", "cached_tokens", "cost_usd"):
+            told = getattr(below.told, name)
+            setattr(self.told, name, getattr(self.told, name) if told is None else (getattr(self.told, name) or 0) + told)
 
     def _go_on(self, reference: object) -> Iterator[Piece]:
         """The file that the trajectory goes on in, if it lies in the same folder."""
-        if type(reference) is not str or self.folder is None or self.segments >= SEGMENTS or Path(reference).name != reference:
+        name = self._beside(reference)
+        if name is None or self.folder is None:
             return
-        self.segments += 1
-        if self.folder.has(reference):
-            total = self.total
-            yield from self.read(self.folder.json(reference))
-            for name in ("input_tokens", "output_tokens", "cached_tokens", "cost_usd"):
-                both = [each for each in (getattr(total, name), getattr(self.total, name)) if each is not None]
-                setattr(self.total, name, sum(both) if both else None)
+        total = self.total
+        yield from self.read(self.folder.json(name))
+        for each in ("input_tokens", "output_tokens", "cached_tokens", "cost_usd"):
+            both = [amount for amount in (getattr(total, each), getattr(self.total, each)) if amount is not None]
+            setattr(self.total, each, sum(both) if both else None)
+
+    def _beside(self, reference: object) -> str | None:
+        """The name of a file in the same folder that was not read yet; None for every other reference."""
+        if type(reference) is not str or self.folder is None or len(self.files) >= FILES or Path(reference).name != reference:
+            return None
+        if reference in self.files or not self.folder.has(reference):
+            return None
+        self.files.add(reference)
+        return reference
 
 
 def _usage(step: dict[str, object]) -> Usage | None:
@@ -175,4 +194,4 @@ def _declared(definitions: object) -> dict[str, Mapping[str, object] | None] | N
     return {name: None for name in named if name is not None} or None
 
 
-SOURCE: Final = Source(FORM, sniff, read, rank=15)
+SOURCE: Final = Source(FORM, sniff, read, rank=15, settles=True)

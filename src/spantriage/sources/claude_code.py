@@ -126,10 +126,11 @@ class Session:
         end = None if duration is None else (main.start_ns or 0) + int(duration * 1e6)
         for talk in self.talks.values():
             own = talk is main
-            if own and self.own_id is not None:
-                continue
+            if own and (self.own_id is not None or (talk.is_empty and not self.result)):
+                continue  # it is made elsewhere, or its file holds only what agents said that it has started
             yield from talk.close(end if own else None, failure if own else None, said if own and type(said) is str else None)
-        yield self._rest(main)
+        if self.result or not main.is_empty:
+            yield self._rest(main)
         labels = {} if self.own_id is not None else {"form": AGENT}
         denied = len(listed(self.result.get("permission_denials")))
         if denied:
@@ -240,4 +241,4 @@ class Session:
             step.error_message = step.error_message or "the user's settings do not allow it"
 
 
-SOURCE: Final = Source("claude-code", sniff, read, rank=30)
+SOURCE: Final = Source("claude-code", sniff, read, rank=30, settles=True)

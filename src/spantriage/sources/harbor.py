@@ -24,10 +24,10 @@ from spantriage.sources.trials import Phase, Trial
 FORM: Final = "harbor"
 RESULT: Final = "result.json"
 TRIAL: Final = re.compile(r".+__[A-Za-z0-9]{4,12}")
-OWN: Final = frozenset({"exception.txt", "trial.log", "run_manifest.json", "reward.txt", "lock.json", "config.json"})
+OWN: Final = frozenset({"exception.txt", "trial.log", "run_manifest.json", "reward.txt"})
+PARTS: Final = frozenset({"agent", "verifier"})
 PHASES: Final = (("environment_setup", "setup"), ("agent_setup", "setup"), ("agent_execution", "agent"), ("verifier", "other"))
 LATE_NS: Final = 5 * times.NS  # an exception is noted down this long after its phase
-PEEK: Final = 256 << 10
 RAISED: Final = re.compile(
     r"^([A-Za-z_][\w.]{0,120}?(?:Error|Exception|Timeout|Interrupt|Exit)|RuntimeError)\s*:\s*(.*)", re.MULTILINE | re.DOTALL
 )
@@ -36,10 +36,11 @@ RAISED: Final = re.compile(
 def claims(folder: Folder) -> bool:
     """Claims a trial's folder: by what its result is about, else by its name and what lies in it."""
     if RESULT in folder.files:
-        return '"trial_name"' in (folder.text(RESULT, PEEK) or "") or TRIAL.fullmatch(folder.name) is not None
+        head = folder.head(RESULT)
+        return b'"trial_name"' in head or (TRIAL.fullmatch(folder.name) is not None and b'"n_total_trials"' not in head)
     if "trajectory.json" in getattr(folder.sub("agent"), "files", ()):
         return True
-    return TRIAL.fullmatch(folder.name) is not None and not OWN.isdisjoint(folder.files)
+    return TRIAL.fullmatch(folder.name) is not None and not (OWN.isdisjoint(folder.files) and PARTS.isdisjoint(folder.folders))
 
 
 def sniff(head: bytes, name: str) -> bool:
@@ -210,4 +211,4 @@ def _blame(phases: list[Phase], exceptions: list[tuple[Failure, int | None, str 
     return blamed
 
 
-SOURCE: Final = Source(FORM, sniff, read, rank=12, claims=claims, read_folder=read_folder)
+SOURCE: Final = Source(FORM, sniff, read, rank=12, settles=True, claims=claims, read_folder=read_folder)

@@ -3,7 +3,9 @@
 | from | what |
 |---|---|
 | `status.json`, else `metrics_summary.json` | how the run ended, each agent's totals, rounds, replies that were turned down |
-| `coordination_events.json`, else `vote.json` and `answer.txt` | answers, votes, restarts, rounds that were cut off |
+| `coordination_events.json` | answers, votes, restarts, rounds that were cut off |
+| else `events.jsonl`, else `vote.json` and `answer.txt`, else `coordination_table.txt` | answers and votes |
+| `events.jsonl`, else `agent_outputs/` | tools that do not exist |
 | `events.jsonl` and `metrics_events.json`, else `execution_trace.md` | tool calls with arguments and results |
 | `execution_metadata.yaml` | the agents' models |
 | `streaming_debug.log`, where a version still writes it | the commands that were run, for reports |
@@ -56,8 +58,8 @@ def claims(folder: Folder) -> bool:
 
 
 def sniff(head: bytes, name: str) -> bool:
-    """Claims a status file that stands alone."""
-    return b'"coordination"' in head and b'"completion_percentage"' in head and b'"agents"' in head
+    """Claims a status file that stands alone, unless it is one that we have written of a live run."""
+    return b'"coordination"' in head and b'"completion_percentage"' in head and b'"agents"' in head and b'"written_by"' not in head
 
 
 def read(file: TraceFile) -> Iterator[Piece]:
@@ -75,7 +77,7 @@ def read_folder(folder: Folder) -> Iterator[Piece]:
 
 
 def _steps(log: Log) -> Iterator[Piece]:
-    if not log.agents and not log.events and not log.told:
+    if not log.agents and not log.events and not log.told and not log.tabled:
         yield Skip(log.path, 0, "nothing of this run could be read")
         return
     log.models = {} if log.alone else _models(log.folder)
@@ -136,9 +138,9 @@ def _models(folder: Folder) -> dict[str, str]:
     if raw is None:
         return {}
     try:
-        from spantriage.sources import plain_yaml
+        from spantriage.plain_yaml import load
 
-        loaded = plain_yaml.load(raw)
+        loaded = load(raw)
     except ImportError:
         folder.skip(Skip(folder.file("execution_metadata.yaml"), 0, str(MissingExtra("Reading YAML", "cli"))))
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,10 @@ __all__ = ["Happening", "Log"]
 
 EVENTS: Final = 200_000  # of one file
 NOISE: Final = frozenset({"iteration_start", "iteration_end", "status_change"})
+MARKS: Final = {"NEW ANSWER": "new_answer", "VOTE": "vote_cast", "FINAL ANSWER": "final_answer"}
+_COLUMN: Final = re.compile(r"Agent \d+ \(([^)|]{1,100})\)")
+_ROW: Final = re.compile(r"\|\s*E(\d{1,6})\s*\|")
+_MARK: Final = re.compile(r"(NEW ANSWER|VOTE|FINAL ANSWER): ([\w.-]{1,60})")
 QUARTER_S: Final = 900  # time zones are this far apart
 
 
@@ -110,9 +115,45 @@ class Log:
         lines = [Happening(each.kind, each.agent, each.when_ns - shift, each.said, each.context) for each in lines]
         return sorted(lines, key=lambda each: each.when_ns)
 
+    @cached_property
+    def tabled(self) -> list[Happening]:
+        """Answers and votes in the table that is kept for people; it tells their order, and no times."""
+        table = None if self.alone else self.folder.text("coordination_table.txt")
+        start, end = self.times()
+        agents: list[str] = []
+        found: list[Happening] = []
+        for line in (table or "").splitlines()[:EVENTS]:
+            agents = agents or _COLUMN.findall(line)
+            row = _ROW.match(line)
+            for agent, cell in zip(agents, line.split("|")[2:], strict=False) if row is not None else ():
+                mark = _MARK.search(cell)
+                if mark is not None and row is not None:
+                    label = {"label": mark[2], "voted_for_label": mark[2]}
+                    found.append(Happening(MARKS[mark[1]], text.name(agent), start + int(row[1]), None, label))
+        step_ns = max(1_000, (end - start) // (len(found) + 1))
+        return [Happening(e.kind, e.agent, start + number * step_ns, None, e.context) for number, e in enumerate(found, 1)]
+
     def of(self, agent: str | None, *kinds: str) -> Iterator[Happening]:
-        """The coordination's entries of an agent, of these kinds."""
-        return (each for each in self.events if each.agent == agent and each.kind in kinds)
+        """The coordination's entries of an agent, of these kinds, by time."""
+        return (each for each in self._of_agents.get(agent, ()) if each.kind in kinds)
+
+    @cached_property
+    def _of_agents(self) -> dict[str | None, list[Happening]]:
+        found: dict[str | None, list[Happening]] = {}
+        for event in self.events:
+            found.setdefault(event.agent, []).append(event)
+        return found
+
+    def told_of(self, agent: str | None, *kinds: str) -> list[Happening]:
+        """The lines of `events.jsonl` of an agent, of these kinds, by time."""
+        return [each for each in self._told_of_agents.get(agent, ()) if each.kind in kinds]
+
+    @cached_property
+    def _told_of_agents(self) -> dict[str | None, list[Happening]]:
+        found: dict[str | None, list[Happening]] = {}
+        for line in self.told:
+            found.setdefault(line.agent, []).append(line)
+        return found
 
     def times(self) -> tuple[int, int]:
         """When the run began and ended."""

@@ -7,12 +7,15 @@ an agent that ran out of them is not logged either: its error tells of it.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from spantriage import text
 from spantriage.model import Content, Step
 from spantriage.sources import times
+from spantriage.sources.massgen_kept import kept, said_of
 from spantriage.sources.massgen_log import Happening, Log
 from spantriage.sources.spans import BESIDE
 from spantriage.sources.talk import Failure, fail, listed, mapping
@@ -117,17 +120,17 @@ def _last_attempt(log: Log, root: Step, agent: str, attempts: list[Step]) -> lis
 
 def _taken(log: Log, root: Step, agent: str) -> Iterator[Step]:
     """Answers and votes: as the coordination's log tells them, else the log of events, else the status."""
-    found = list(log.of(agent, *TAKEN))
-    said = [e for e in log.told if e.agent == agent and e.kind in TOLD]
-    if not found:
-        found = [Happening(TOLD[e.kind], agent, e.when_ns, None, e.context) for e in said]
+    found = list(islice(log.of(agent, *TAKEN), ATTEMPTS))
+    said = log.told_of(agent, *TOLD)[:ATTEMPTS]
+    found = found or [Happening(TOLD[e.kind], agent, e.when_ns, None, e.context) for e in said] or list(kept(log, agent))
+    found = found or [event for event in log.tabled if event.agent == agent]
     for event in found:
         context = event.context
         note: dict[str, object] = {"event_type": event.kind}
         label = text.name(context.get("label") or context.get("answer_label"))
         if event.kind in ("new_answer", "final_answer"):
             near = [e for e in said if TOLD[e.kind] == event.kind and e.context.get("answer_label") in (label, None)]
-            preview = next((e.context.get("content") for e in near), None)
+            preview = next((e.context.get("content") for e in (*near, event)), None)
             note |= {"answer_label": label, "answer_preview": text.clip(preview, 2_000) if type(preview) is str else None}
         else:
             voted = context.get("voted_for") or context.get("target_id")
@@ -154,7 +157,9 @@ def _from_status(log: Log, root: Step, agent: str) -> Iterator[Step]:
 
 def _unknown_tools(log: Log, root: Step, agent: str, attempts: list[Step]) -> Iterator[Step]:
     """Tools that do not exist: as the log says, else those that were asked for, are none of the workflow's and never ran."""
-    told = [(e.when_ns, name) for e in log.told if e.agent == agent and e.kind == "text" for name in _named(e.context.get("content"))]
+    told = [(e.when_ns, name) for e in log.told_of(agent, "text") for name in _named(e.context.get("content"))][:ATTEMPTS]
+    if not told and not log.told:
+        told += [(root.end_ns, name) for name in _named(said_of(log, agent))]
     if not told and not log.told:
         ran = {name for each in log.agents.values() for name in mapping(mapping(each.get("tool_metrics")).get("by_tool"))}
         for step in attempts:
@@ -166,6 +171,7 @@ def _unknown_tools(log: Log, root: Step, agent: str, attempts: list[Step]) -> It
     for number, (when, name) in enumerate(told):
         step = log.step("workflow", f"tool {text.clip(name, 100)}", when, when, agent, root, "unknown", number)
         step.sign, step.result = "unknown_tool", f"Unknown tool: {text.clip(name, 100)}"
+        step.note = {BESIDE: True}
         yield step
 
 
@@ -175,12 +181,15 @@ def _named(content: object) -> list[str]:
 
 def _model_calls(log: Log, rounds: list[Step], attempts: list[Step], taken: list[Step]) -> Iterator[Step]:
     """A call for each reply that something became of, from the one before it in its round."""
-    replies = [step for step in attempts if not (step.note or {}).get("follows_failure")] + taken
-    for number, reply in enumerate(sorted(replies, key=lambda step: step.end_ns)):
-        at = next((r for r in sorted(rounds, key=lambda r: r.order, reverse=True) if r.start_ns <= reply.end_ns), None)
-        if at is None:
+    replies = sorted([step for step in attempts if not (step.note or {}).get("follows_failure")] + taken, key=lambda step: step.end_ns)
+    starts = sorted(rounds, key=lambda each: each.order)
+    last_ns = 0
+    for number, reply in enumerate(replies):
+        index = bisect_right(starts, reply.end_ns, key=lambda each: each.start_ns) - 1
+        if index < 0:
             continue
-        before = max((other.end_ns for other in replies if at.start_ns <= other.end_ns < reply.end_ns), default=at.start_ns)
+        at = starts[index]
+        before, last_ns = max(at.start_ns, last_ns), reply.end_ns
         step = log.step("model", "model call", before, reply.end_ns, reply.agent, at, number)
         step.model, step.implied = text.name(log.models.get(reply.agent or "")), True
         note = reply.note or {}

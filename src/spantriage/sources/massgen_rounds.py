@@ -6,10 +6,13 @@ rounds do not add up to is told as the use of those, so that the sum is the tool
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from spantriage import text
+from spantriage.files import Skip
 from spantriage.model import Step
 from spantriage.sources import times
 from spantriage.sources.massgen_log import Happening, Log
@@ -24,16 +27,22 @@ USED: Final = (
 SAME_NS: Final = times.NS // 4  # an account and the log of events speak of one round when they begin this close together
 BROKEN: Final = {"agent_timeout": "TimeoutError", "agent_cancelled": "CancelledError", "agent_error": "Error"}
 OVER: Final = ("new_answer", "vote_cast", "vote_ignored", "restart_completed", "agent_stopped", *BROKEN)
+TAKEN: Final = {"new_answer": "answer", "vote_cast": "vote", "vote_ignored": "restarted"}
+AGENTS: Final = 256
+ROUNDS: Final = 2_000  # of one agent
 OURS: Final = ("answer", "vote", "restarted", "presentation", "error", "timeout")
 
 
 def steps_of_rounds(log: Log, root: Step) -> Iterator[Step]:
     """Every round of every agent, and behind them the events that tell tokens and cost."""
-    names = dict.fromkeys([*log.agents, *(e.agent for e in log.events if e.agent is not None), *(e.agent for e in log.told if e.agent)])
-    for agent in names:
+    told = [e.agent for e in (*log.events, *log.told)] or [e.agent for e in log.tabled]
+    names = dict.fromkeys([*log.agents, *(name for name in told if name is not None)])
+    if len(names) > AGENTS:
+        log.folder.skip(Skip(log.path, 0, f"{len(names)} agents; only the first {AGENTS} were looked at"))
+    for agent in islice(names, AGENTS):
         rounds = [*_accounted(log, root, agent)]
         rounds += [*_cut_off(log, root, agent, rounds)]
-        if not rounds and agent in log.agents:
+        if not rounds:
             rounds = [log.step("agent", f"agent.{agent}", root.start_ns, root.end_ns, agent, root, "whole")]
         _mark_failure(log, agent, rounds)
         yield from sorted(rounds, key=lambda step: step.order)
@@ -48,7 +57,7 @@ def _accounted(log: Log, root: Step, agent: str) -> Iterator[Step]:
         start, end = times.read(entry.get("start_time")), times.read(entry.get("end_time"))
         number, kind = entry.get("round_number"), text.string(entry.get("round_type"))
         key = (str(number), kind, start)
-        if start is None or key in seen:
+        if start is None or key in seen or len(seen) >= ROUNDS:
             continue
         seen.add(key)
         name = f"agent.{agent}.presentation" if kind == "presentation" else f"agent.{agent}.round_{number}"
@@ -61,26 +70,31 @@ def _accounted(log: Log, root: Step, agent: str) -> Iterator[Step]:
 
 def _cut_off(log: Log, root: Step, agent: str, known: list[Step]) -> Iterator[Step]:
     """Rounds that the coordination saw begin and nobody accounted for."""
-    begun = list(log.of(agent, "context_received"))
+    begun = list(islice(log.of(agent, "context_received"), ROUNDS))
+    taken = list(log.of(agent, *TAKEN))
+    last_ns = max((event.when_ns for event in log.of(agent, "context_received", "new_answer", "vote_cast")), default=0)
+    starts, ends = sorted(step.start_ns for step in known), [each.when_ns for each in log.of(agent, *OVER)]
     for event, following in zip(begun, [*begun[1:], None], strict=False):
-        if any(step.start_ns - SAME_NS <= event.when_ns <= step.start_ns + SAME_NS for step in known):
+        at = bisect_left(starts, event.when_ns - SAME_NS)
+        if at < len(starts) and starts[at] <= event.when_ns + SAME_NS:
             continue
         until = root.end_ns if following is None else following.when_ns
-        over = next((each.when_ns for each in log.of(agent, *OVER) if event.when_ns < each.when_ns <= until), until)
+        after = bisect_right(ends, event.when_ns)
+        over = ends[after] if after < len(ends) and ends[after] <= until else until
         number = event.context.get("round")
         step = log.step("agent", f"agent.{agent}.round_{number}", event.when_ns, over, agent, root, number, "cut", event.when_ns)
         step.model = text.name(log.models.get(agent))
         is_first = event.context.get("answer_count") == 0
-        step.note = {"round": number, "round_type": "initial_answer" if is_first else "voting", "outcome": _outcome(log, agent, step)}
+        step.note = {"round": number, "round_type": "initial_answer" if is_first else "voting", "outcome": _outcome(taken, last_ns, step)}
         yield step
 
 
-def _outcome(log: Log, agent: str, step: Step) -> str | None:
-    taken = {"new_answer": "answer", "vote_cast": "vote", "vote_ignored": "restarted"}
-    for event in log.of(agent, *taken):
-        if step.start_ns <= event.when_ns <= step.end_ns:
-            return taken[event.kind]
-    return "restarted" if any(e.when_ns > step.end_ns for e in log.of(agent, "context_received", "new_answer", "vote_cast")) else None
+def _outcome(taken: list[Happening], last_ns: int, step: Step) -> str | None:
+    """What a round that nobody accounted for came to: what was taken in it, else that the agent began anew."""
+    at = bisect_left(taken, step.start_ns, key=lambda event: event.when_ns)
+    if at < len(taken) and taken[at].when_ns <= step.end_ns:
+        return TAKEN[taken[at].kind]
+    return "restarted" if last_ns > step.end_ns else None
 
 
 def _mark_failure(log: Log, agent: str, rounds: list[Step]) -> None:

@@ -14,6 +14,7 @@ from spantriage import text
 from spantriage.failures import read_result
 from spantriage.model import Step
 from spantriage.sources import times
+from spantriage.sources.massgen_kept import stamp
 from spantriage.sources.massgen_log import Log
 from spantriage.sources.massgen_replies import WORKFLOW
 from spantriage.sources.talk import Failure, fail, listed, mapping
@@ -27,7 +28,6 @@ TRACE_CAP: Final = 16 << 20
 ARGUMENTS: Final = ("arguments", "args", "input", "tool_args", "arguments_preview")
 _SECTION: Final = re.compile(r"^### Tool (Call|Result|Error): (.*)$", re.MULTILINE)
 _FENCE: Final = re.compile(r"```\w*\n(.*?)\n```(?:\n|$)", re.DOTALL)
-_STAMP: Final = re.compile(r"(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)_(\d{1,6})")
 
 
 @dataclass(slots=True)
@@ -104,13 +104,13 @@ def _metrics(log: Log) -> Iterator[_Call]:
 def _with_metrics(log: Log, calls: list[_Call]) -> list[_Call]:
     """The metrics tell exact times, and failures that the events do not; calls that only they know are added."""
     known = {call.call_id: call for call in calls if call.call_id is not None}
+    ended = {(call.agent, call.tool, call.end_ns // times.NS): call for call in calls}
     more: list[_Call] = []
     for told in _metrics(log):
         call = known.get(told.call_id or "")
-        if call is None:
-            call = next(
-                (c for c in calls if c.agent == told.agent and c.tool == told.tool and abs(c.end_ns - told.end_ns) < times.NS), None
-            )
+        second = told.end_ns // times.NS
+        for near in (second, second - 1, second + 1) if call is None else ():
+            call = call or ended.get((told.agent, told.tool, near))
         if call is None:
             more.append(told)
             continue
@@ -124,7 +124,7 @@ def _from_traces(log: Log) -> Iterator[_Call]:
     for agent in log.agents:
         folder = log.folder.sub(agent)
         for snapshot in list(folder.subs())[:TRACES] if folder is not None else ():
-            when = _stamp(snapshot.name)
+            when = stamp(snapshot.name)
             yield from _of_trace(snapshot.text("execution_trace.md", TRACE_CAP) or "", agent, when)
 
 
@@ -144,15 +144,6 @@ def _of_trace(trace: str, agent: str, when: int) -> Iterator[_Call]:
         if call is not None:
             call.result, call.failed = said or "", head[1] == "Error"
     yield from waiting
-
-
-def _stamp(name: str) -> int:
-    """A snapshot folder's time, which is local: good enough to put calls in order."""
-    found = _STAMP.fullmatch(name)
-    if found is None:
-        return 0
-    year, month, day, hour, minute, second, micro = found.groups()
-    return times.read(f"{year}-{month}-{day}T{hour}:{minute}:{second}.{micro.ljust(6, '0')}") or 0
 
 
 def _from_counts(log: Log, root: Step) -> Iterator[Step]:

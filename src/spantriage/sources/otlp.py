@@ -96,4 +96,5 @@ def _salvage(text: bytes, path: str) -> Iterator[RecordedSpan]:
                 yield span
 
 
-SOURCE: Final = Source("otlp", sniff, read, rank=90)
+BEGINS: Final = tuple(f'{bracket}"{key}"'.encode() for bracket in ("{", "[{") for key in (*otlp_json.REQUEST, *otlp_json.SCOPES))
+SOURCE: Final = Source("otlp", sniff, read, rank=90, begins=BEGINS)

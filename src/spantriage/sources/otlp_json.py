@@ -12,7 +12,7 @@ from typing import Final
 
 from spantriage.sources.spans import NO_STATUS, Event, Ids, Link, RecordedSpan, Resource, Scope, Status
 
-__all__ = ["MARKS", "read_attributes", "read_id", "read_span", "spans_of"]
+__all__ = ["MARKS", "REQUEST", "SCOPES", "read_attributes", "read_id", "read_span", "spans_of"]
 
 REQUEST: Final = ("resourceSpans", "resource_spans", "batches")  # the last is Tempo's
 SCOPES: Final = ("scopeSpans", "scope_spans", "instrumentationLibrarySpans")

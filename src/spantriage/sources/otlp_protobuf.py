@@ -139,7 +139,14 @@ def _span(span: Span, scope: Scope, resource: Resource, source: str | None) -> R
 
 
 def _attributes(pairs: Sequence[KeyValue]) -> dict[str, object]:
-    return {pair.key: _value(pair.value) for pair in pairs}
+    found: dict[str, object] = {}
+    for pair in pairs:
+        value = pair.value
+        if value.HasField("string_value"):  # most are texts
+            found[pair.key] = value.string_value
+        else:
+            found[pair.key] = _value(value)
+    return found
 
 
 def _value(value: AnyValue) -> object:

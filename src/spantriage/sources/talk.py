@@ -28,6 +28,7 @@ REFUSED: Final = re.compile(
     r"|Permission to use \S+ (?:with|has)",
 )
 USED: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd")
+OPEN: Final = 256  # requests that wait for an answer; the oldest are given up
 MESSAGES: Final = 100_000  # of one conversation; what comes later is counted and not read
 
 
@@ -46,18 +47,34 @@ class Usage:
 class Told(Usage):
     """What steps have told so far of a total that something else tells."""
 
+    unpriced: list[Step] = field(default_factory=list)  # model calls that told no cost
+
     def take(self, step: Step) -> None:
         """Add a step's own."""
+        if step.kind == "model" and step.cost_usd is None:
+            self.unpriced.append(step)
         for name in USED:
             amount = getattr(step, name)
             if amount is not None:
                 setattr(self, name, (getattr(self, name) or 0) + amount)
 
     def rest(self, step: Step, total: Usage) -> Step:
-        """Let `step` tell what is missing to the total; nothing of what the total does not know."""
+        """Let `step` tell what is missing to the total; nothing of what the total does not know.
+
+        A cost that is known as a whole is shared out among the calls by their tokens, so that nobody prices them again.
+        """
         for name in USED:
             whole = getattr(total, name)
             setattr(step, name, None if whole is None else max(0, whole - (getattr(self, name) or 0)))
+        left = step.cost_usd
+        if left is not None:
+            left = max(0.0, left - sum(call.cost_usd or 0.0 for call in self.unpriced))  # what was shared out in the meantime
+            calls = {id(call): (call.input_tokens or 0) + (call.output_tokens or 0) for call in self.unpriced if call.cost_usd is None}
+            tokens = sum(calls.values())
+            for call in self.unpriced if tokens else ():
+                if call.cost_usd is None:
+                    call.cost_usd = left * calls[id(call)] / tokens
+            step.cost_usd = None if tokens else left
         return step
 
 
@@ -87,9 +104,15 @@ class Talk:
     now_ns: int = 0
     first_ns: int | None = None
     result: str | None = None  # its last word, as long as nothing was asked for with it
-    _open: dict[str, tuple[ToolCall, int, int]] = field(default_factory=dict)  # requests without an answer: call, when, by whom
+    _open: dict[str, tuple[ToolCall, int]] = field(default_factory=dict)  # requests without an answer, and when they were made
+    _nameless: dict[str, tuple[ToolCall, int]] = field(default_factory=dict)  # the same, of logs that carry no ids
     _number: int = 0
     _task: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was said yet."""
+        return self._number == 0
 
     @property
     def span_id(self) -> int:
@@ -148,7 +171,7 @@ class Talk:
         return begun
 
     def _step(self, kind: str, name: str, begun: int) -> Step:
-        span_id = ids.span_id(self.trace_id, self.key, self._number, len(self._open), name)
+        span_id = ids.span_id(self.trace_id, self.key, self._number, len(self._open) + len(self._nameless), name)
         step = Step(self.trace_id, span_id, self.span_id, begun, self.now_ns, "other", name, self.dialect)
         step.kind = "model" if kind == "model" else "tool"
         step.agent, step.source = self.agent, self.source
@@ -168,13 +191,15 @@ class Talk:
         if failure is not None:
             fail(step, failure)
         for number, call in enumerate(content.requested):
-            self._open[call.call_id or f"{self._number}:{number}"] = call, self.now_ns, step.span_id
+            waiting = self._open if call.call_id is not None else self._nameless
+            waiting[call.call_id or f"{self._number}:{number}"] = call, self.now_ns
+            if len(waiting) > OPEN:
+                del waiting[next(iter(waiting))]
         self.result = content.text if not content.requested else None
         return step
 
     def _call(self, result: ToolResult, begun: int, line: int) -> Step:
-        key = result.call_id if result.call_id in self._open else self._next(result)
-        call, asked_ns, _ = self._open.pop(key, (None, begun, 0)) if key is not None else (None, begun, 0)
+        call, asked_ns = self._asked(result) or (None, begun)
         name = (call.name if call is not None else None) or result.name
         step = self._step("tool", name or "tool", min(asked_ns, self.now_ns))
         self._number += 1
@@ -191,11 +216,15 @@ class Talk:
         step.arguments_digest, step.result_digest = text.digest(step.arguments), text.digest(step.result)
         return step
 
-    def _next(self, result: ToolResult) -> str | None:
-        """The oldest open request of that tool, for logs that carry no ids."""
-        if result.call_id is not None and not any(":" in key for key in self._open):
-            return None
-        return next((key for key, (call, _, _) in self._open.items() if result.name is None or call.name == result.name), None)
+    def _asked(self, result: ToolResult) -> tuple[ToolCall, int] | None:
+        """The request that a result answers: by its id, else the oldest of that tool among those that may be meant."""
+        if result.call_id in self._open:
+            return self._open.pop(result.call_id)
+        for waiting in (self._nameless,) if result.call_id is not None else (self._nameless, self._open):
+            key = next((key for key, (call, _) in waiting.items() if result.name is None or call.name == result.name), None)
+            if key is not None:
+                return waiting.pop(key)
+        return None
 
 
 def fail(step: Step, failure: Failure) -> None:

@@ -86,4 +86,4 @@ def _trial(told: dict[str, object], path: str, folder: Folder | None) -> Iterato
     yield trial.close()
 
 
-SOURCE: Final = Source(FORM, sniff, read, rank=11, claims=claims, read_folder=read_folder)
+SOURCE: Final = Source(FORM, sniff, read, rank=11, settles=True, claims=claims, read_folder=read_folder)

@@ -26,6 +26,7 @@ INPUT: Final = ("input_tokens", "prompt_tokens", "prompt_token_count")
 OUTPUT: Final = ("output_tokens", "completion_tokens", "candidates_token_count")
 CACHED: Final = ("cache_read_input_tokens", "cached_content_token_count")
 RUNNING: Final = "running"
+WAITING: Final = 20_000  # calls that wait for children; more lie between a call and its children in no export
 
 
 def sniff(head: bytes, name: str) -> bool:
@@ -36,7 +37,7 @@ def sniff(head: bytes, name: str) -> bool:
 def read(file: TraceFile) -> Iterator[Piece]:
     """The calls of a file. A call whose children were seen gives up the usage that they told."""
     waiting: dict[tuple[int, int], Step] = {}  # calls with usage, by trace and span
-    parents: set[tuple[int, int]] = set()
+    parents: dict[tuple[int, int], None] = {}  # calls that have children
     for found in values.read(file):
         if isinstance(found, Skip):
             yield found
@@ -47,12 +48,17 @@ def read(file: TraceFile) -> Iterator[Piece]:
                 yield Skip(file.path, found.line, "a call without an id and a name")
                 continue
             if step.parent_id is not None:
-                parents.add((step.trace_id, step.parent_id))
+                parents[step.trace_id, step.parent_id] = None
             if step.input_tokens is not None or step.output_tokens is not None or step.cost_usd is not None:
                 waiting[step.trace_id, step.span_id] = step
             yield step
             if step.parent_id is None and mapping(call.get("output") if call is not None else None).get("success") is False:
                 yield Labels(step.trace_id, {"form": FORM, "outcome": "failed"})
+            while len(waiting) > WAITING:
+                key = next(iter(waiting))
+                _settle(waiting.pop(key), is_leaf=key not in parents)
+            while len(parents) > WAITING:
+                del parents[next(iter(parents))]
     for key, step in waiting.items():
         _settle(step, is_leaf=key not in parents)
 
@@ -189,4 +195,4 @@ def _id(said: object, part: int) -> int | None:
     return ids.span_id(said) if part else ids.trace_id(said)
 
 
-SOURCE: Final = Source(FORM, sniff, read, rank=40)
+SOURCE: Final = Source(FORM, sniff, read, rank=40, settles=True)

@@ -1,7 +1,7 @@
-"""The columns of `records`: Logfire's, and those in which a few attributes are kept a second time because they are asked for often.
+"""The columns of `records`: Logfire's, and those in which the attributes are kept that are asked for often.
 
-Physical names hold no dots: some engines cannot read them. A promoted column repeats an attribute that is in
-`attributes` too, and only where its value is exactly of the column's type; queries use it as an index, never as the truth.
+Physical names hold no dots: some engines cannot read them. A promoted attribute is in its column where its value is exactly
+of the column's type, and else in `attributes` like any other; so nothing is lost, and nothing is kept twice.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ __all__ = ["HEADER", "META", "ODD", "Snapshot", "check", "create", "distrusted",
 
 META: Final = "meta.json"
 HEADER: Final = "spantriage_segment"  # the key that a segment's first line has
+TRIES: Final = 20  # looks at a folder whose files go away meanwhile
 ODD: Final = b'"odd":['
 FOOTER: Final = b"spantriage"
 _PROMOTED: Final = sorted(PROMOTED)
@@ -39,6 +40,7 @@ class Snapshot:
     parquet: list[Path] = field(default_factory=list)
     segments: list[Path] = field(default_factory=list)
     promoted: frozenset[str] = frozenset(PROMOTED)
+    unreadable: list[str] = field(default_factory=list)  # why files are left out
 
 
 def is_store(path: str | os.PathLike[str]) -> bool:
@@ -76,26 +78,32 @@ def check(folder: Path) -> None:
 
 
 def look(folder: Path) -> Snapshot:
-    """The files that hold every row once, as things stand."""
-    found = Snapshot(folder, sorted((folder / "parquet").glob("date=*/*.parquet")))
+    """The files that hold every row once, as things stand. Files that cannot be read are left out, and told."""
+    for _ in range(TRIES):
+        with contextlib.suppress(FileNotFoundError):  # another file has taken its place, or its day is over
+            return _look(folder)
+    raise StoreError(f"store {folder}: files go away faster than they can be read")
+
+
+def _look(folder: Path) -> Snapshot:
+    parquet = sorted((folder / "parquet").glob("date=*/*.parquet"))
     names = sorted((folder / "spool").glob("*.jsonl"))
+    found = Snapshot(folder)
     promoted, packed = set(PROMOTED), set()
-    for path in list(found.parquet):
+    for path in parquet:
         try:
             about = footer(path)
-        except FileNotFoundError:  # another file has taken its place, or its day is over
-            return look(folder)
+        except StoreError as error:
+            found.unreadable.append(str(error))
+            continue
         packed.update(about["segments"])
         promoted &= set(about["promoted"])
+        found.parquet.append(path)
     found.parquet = [path for path in found.parquet if path.stem not in packed]
     for path in names:
-        if path.stem in packed:
-            continue
-        try:
+        if path.stem not in packed and path.is_file():
             promoted -= distrusted(path)
-        except FileNotFoundError:
-            return look(folder)
-        found.segments.append(path)
+            found.segments.append(path)
     found.promoted = frozenset(promoted)
     return found
 
@@ -119,11 +127,13 @@ def _read_footer(path: Path) -> dict[str, Any]:
 
     try:
         metadata: pq.FileMetaData = pq.read_metadata(path)
-        about: dict[str, Any] = orjson.loads((metadata.metadata or {})[FOOTER])
+        about: dict[str, Any] = dict(orjson.loads((metadata.metadata or {})[FOOTER]))
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path} is no file of a store: {error}") from error
+    if not all(isinstance(about.get(name), list) for name in ("segments", "promoted")):
+        raise StoreError(f"{path} is no file of a store: its footer names no segments")
     return about
 
 

@@ -42,21 +42,14 @@ def as_table(rows: Iterable[Row]) -> pa.Table:
     """Rows as an Arrow table of the physical columns; values of JSON columns become text."""
     import pyarrow as pa
 
-    cells: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    gets = [row.get for row in rows]
+    cells = {name: [get(name) for get in gets] for name in COLUMNS}
     texts: dict[int, tuple[object, str]] = {}  # of resources, which many rows share
-    number = 0
-    for number, row in enumerate(rows, 1):
-        for name, value in row.items():
-            if value is None:
-                continue
-            if name in _JSON and type(value) is not str:
-                value = json_text(value) if name != "otel_resource_attributes" else _shared_text(value, texts)
-            column = cells[name]
-            if len(column) < number - 1:
-                column.extend([None] * (number - 1 - len(column)))
-            column.append(value)
-    for column in cells.values():
-        column.extend([None] * (number - len(column)))
+    for name in _JSON:
+        if name == "otel_resource_attributes":
+            cells[name] = [None if value is None else _shared_text(value, texts) for value in cells[name]]
+        else:
+            cells[name] = [value if value is None or type(value) is str else json_text(value) for value in cells[name]]
     types = _arrow_types()
     return pa.table([_array(cells[name], kind) for name, kind in types.items()], names=list(types))
 

@@ -94,7 +94,26 @@ def _pack_group(con: Any, folder: Path, group: list[Path]) -> int:
         promoted -= distrusted(path)
     day = group[0].name
     path = folder / "parquet" / f"date={day[:4]}-{day[4:6]}-{day[6:8]}" / f"{_name(names)}.parquet"
-    return write(con, f"({segments_relation(group)})", path, segments=names, promoted=sorted(promoted))
+    rows = write(con, f"({segments_relation(group)})", path, segments=names, promoted=sorted(promoted))
+    if rows < sum(map(_lines, group)):
+        _set_aside(con, folder, group)
+    return rows
+
+
+def _lines(path: Path) -> int:
+    """Whole lines in a segment, but for the first."""
+    return max(0, path.read_bytes().count(b"\n") - 1)
+
+
+def _set_aside(con: Any, folder: Path, group: list[Path]) -> None:
+    """Keep a copy of segments that hold whole lines which could not be read: they are deleted otherwise."""
+    for path in group:
+        found = con.execute(f"select count(*) from ({segments_relation([path])})").fetchall()[0][0]
+        if found < _lines(path):
+            aside = folder / "damaged"
+            aside.mkdir(mode=0o700, exist_ok=True)
+            with suppress(FileExistsError):
+                os.link(path, aside / path.name)
 
 
 def _merge(con: Any, folder: Path, day: Path) -> int:
@@ -124,8 +143,9 @@ def _delete(folder: Path, grace_s: float) -> int:
     held: dict[str, float] = {}  # what is held by a Parquet file, and since when
     paths = sorted((folder / "parquet").glob("date=*/*.parquet"))
     for path in paths:
-        for name in footer(path)["segments"]:
-            held[name] = path.stat().st_mtime
+        with suppress(StoreError):  # it holds nothing that we could know
+            for name in footer(path)["segments"]:
+                held[name] = path.stat().st_mtime
     for path in [*paths, *(folder / "spool").glob("*.jsonl")]:
         if path.stem in held and now - held[path.stem] >= grace_s:
             path.unlink(missing_ok=True)

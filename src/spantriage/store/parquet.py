@@ -28,7 +28,7 @@ def connect() -> duckdb.DuckDBPyConnection:
         import duckdb
     except ImportError:
         raise MissingExtra("packing a store", "cli") from None
-    con = duckdb.connect(config={"memory_limit": MEMORY})
+    con = duckdb.connect(config={"memory_limit": MEMORY, "preserve_insertion_order": "false"})
     con.execute("set TimeZone = 'UTC'")
     return con
 

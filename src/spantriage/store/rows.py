@@ -6,12 +6,12 @@ A row is a dict of physical columns (`columns.py`); what is missing is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from spantriage.redact import HIDDEN, is_secret_name
 from spantriage.store.columns import PROMOTED, is_content
+from spantriage.store.events import place_events
 from spantriage.store.secrets import betrays, redacted, texts_in
 
 __all__ = ["MOVED", "Row", "SpanFacts", "resource_row", "rows_of"]
@@ -35,7 +35,6 @@ _COPIED: Final = {
 _STATUS: Final = frozenset({"http.response.status_code", "http.status_code"})
 # ... and those that leave the attributes.
 MOVED: Final = frozenset({"logfire.msg", "logfire.tags", "logfire.level_num", "logfire.json_schema", "logfire.null_args"})
-_EXCEPTION: Final = ("exception.type", "exception.message", "exception.stacktrace")
 _PLAIN, _CONTENT, _ASIDE, _SECRET, _PROMOTED = range(5)
 
 
@@ -118,9 +117,29 @@ def rows_of(
 
     Without `content` what people and models said is left out; with `redacts` credentials are taken out of the rest.
     """
+    kind = attributes.get("logfire.span_type")
+    if kind == "pending_span":
+        return []
+    row = _head(span, ids, status, resource)
+    if kind == "log":
+        row["kind"], row["duration"] = "log", None
+    said = _place_attributes(row, attributes, content)
+    rows = [row]
+    if span.events:
+        rows += place_events(row, span.events, said, content)
+    if span.links:
+        row["otel_links"] = [{"span_id": f"{at.context.span_id:016x}", "trace_id": f"{at.context.trace_id:032x}"} for at in span.links]
+    if redacts:
+        said += (span.name, row["message"], status.text or "")
+        if betrays(said):
+            rows = [redacted(each) for each in rows]
+    return rows
+
+
+def _head(span: SpanFacts, ids: tuple[int, int, int | None], status: Status, resource: Row) -> Row:
+    """A row without what its attributes, events and links tell."""
     trace_id, span_id, parent_id = ids
     start, end = span.start_time or span.end_time or 0, span.end_time or span.start_time or 0
-    failed = status.code == "ERROR"
     row: Row = {
         "trace_id": f"{trace_id:032x}",
         "span_id": f"{span_id:016x}",
@@ -129,7 +148,7 @@ def rows_of(
         "start_timestamp": start // 1_000,
         "end_timestamp": end // 1_000,
         "duration": (end - start) / 1e9,
-        "level": LEVELS[failed],
+        "level": LEVELS[status.code == "ERROR"],
         "message": span.name,
         "is_exception": False,
         **resource,
@@ -145,24 +164,7 @@ def rows_of(
         row["otel_scope_name"] = scope.name
         if scope.version:
             row["otel_scope_version"] = scope.version
-    kind = attributes.get("logfire.span_type")
-    if kind == "pending_span":
-        return []
-    if kind == "log":
-        row["kind"], row["duration"] = "log", None
-    said_texts = _place_attributes(row, attributes, content)
-    rows = [row]
-    if span.events:
-        rows += _place_events(row, span.events, said_texts, content)
-    if span.links:
-        row["otel_links"] = [
-            {"trace_id": f"{link.context.trace_id:032x}", "span_id": f"{link.context.span_id:016x}"} for link in span.links
-        ]
-    if redacts:
-        said_texts += (span.name, row["message"], status.text or "")
-        if betrays(said_texts):
-            rows = [redacted(each) for each in rows]
-    return rows
+    return row
 
 
 def _place_attributes(row: Row, attributes: Mapping[str, Any], content: bool) -> list[str]:
@@ -175,10 +177,10 @@ def _place_attributes(row: Row, attributes: Mapping[str, Any], content: bool) ->
         place, column, python = places[key]
         kind = type(value)
         if place == _PROMOTED:
-            slim[key] = value
             if kind is python and (kind is str or _fits(value)):
                 row[column] = value
             else:
+                slim[key] = value
                 row.setdefault("odd", []).append(key)
         elif place == _PLAIN:
             slim[key] = value
@@ -222,37 +224,3 @@ def _put_aside(row: Row, slim: Row, key: str, value: Any) -> None:
             row["http_response_status_code"] = value
         elif key in _COPIED and kind is str:
             row[_COPIED[key]] = value
-
-
-def _place_events(row: Row, events: Sequence[Any], said_texts: list[str], content: bool) -> Iterator[Row]:
-    told: list[Row] = []
-    rows: list[Row] = []
-    for number, event in enumerate(events):
-        kept = {key: value for key, value in (event.attributes or {}).items() if content or not is_content(key)}
-        said_texts += texts_in(kept)
-        at = (event.timestamp or 0) // 1_000 or row["end_timestamp"]
-        told.append({"event_name": event.name, "event_timestamp": at, "attributes": kept})
-        if event.name != "exception":
-            rows.append(_event_row(row, event.name, at, kept, number))
-        elif not row["is_exception"]:
-            row["is_exception"] = True
-            for key in _EXCEPTION:
-                if type(kept.get(key)) is str:
-                    row[key.replace(".", "_")] = kept[key]
-    row["otel_events"] = told
-    return iter(rows)
-
-
-def _event_row(row: Row, name: str, at: int, attributes: Row, number: int) -> Row:
-    """An event as a row of its own, below its span; its id is made of the span's, so that it is always the same."""
-    made = sha256(f"{row['trace_id']}{row['span_id']}{number}".encode()).hexdigest()[:16]
-    kept = ("service_name", "service_version", "service_namespace", "service_instance_id", "process_pid", "deployment_environment",
-            "telemetry_sdk_language", "telemetry_sdk_name", "telemetry_sdk_version", "otel_resource_attributes", "otel_scope_name",
-            "otel_scope_version", "trace_id")  # fmt: skip
-    return {
-        **{column: row[column] for column in kept if column in row},
-        "span_id": made, "parent_span_id": row["span_id"], "span_name": name, "message": name, "kind": "span_event", "level": 9,
-        "is_exception": False, "start_timestamp": at, "end_timestamp": at,
-        "attributes": {key: value for key, value in attributes.items() if not is_content(key)},
-        "content": {key: value for key, value in attributes.items() if is_content(key)} or None,
-    }  # fmt: skip
