@@ -14,9 +14,10 @@ from opentelemetry.trace import NoOpTracerProvider
 from programs.agent import run
 
 from spantriage import attach
-from spantriage.attachment import Triage, probe
+from spantriage.attachment import Triage
 from spantriage.errors import AttachError, ConfigError, SinkError
 from spantriage.finding import Finding
+from spantriage.placing import probe
 
 
 def shown(exporter: InMemorySpanExporter, name: str = WEATHER) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from typing import Final
 
 from opentelemetry import trace
 
-from spantriage.attachment import Triage, enter, has_another, watch_provider
+from spantriage.attachment import Triage, enter, watch_provider
 from spantriage.config import SWITCH, load_settings
+from spantriage.placing import has_another
 from spantriage.processor import TriageProcessor
 
 __all__ = ["TRIAGE", "attach_after_instrument"]

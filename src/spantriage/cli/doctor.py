@@ -16,10 +16,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from rich.table import Table
 
 from spantriage import __version__
-from spantriage.attachment import Triage, probe
+from spantriage.attachment import Triage
 from spantriage.cli.scan import Format
 from spantriage.cli.show import console, inert
 from spantriage.config import Settings, load_settings
+from spantriage.placing import probe
 from spantriage.processor import TriageProcessor
 from spantriage.sinks import open_sink, shown
 

@@ -84,14 +84,9 @@ def fill(step: Step, attributes: Attributes) -> None:
     is_row = step.name.startswith(TOOL_ROW)
     step.kind = kind = "tool" if is_row else KINDS.get(head, "event") if dot else "event"
     step.agent = _said(get("massgen.agent_id")) or _said(get("agent_id")) or _said(get("massgen.subagent_id"))
-    note = {NOTED[key]: _noted(value) for key, value in attributes.items() if key in NOTED and value is not None and value != "null"}
-    step.note = note or None
+    noted = {NOTED[key]: value for key, value in attributes.items() if key in NOTED and value is not None and value != "null"}
+    step.note = {key: value if type(value) in SCALARS else text.plain(value) for key, value in noted.items()} or None
     _FILL.get(kind, _fill_event)(step, attributes)
-
-
-def _noted(value: object) -> object:
-    """A scalar as it is, anything else as text: notes are compared and looked up."""
-    return value if type(value) in SCALARS else text.plain(value)
 
 
 def _said(value: object) -> str | None:
