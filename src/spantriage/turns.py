@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from spantriage.model import Step
@@ -61,6 +62,7 @@ class Turn:
         return [tool for tool in self.tools if not is_answering(tool.tool)]
 
 
+@lru_cache(maxsize=1_024)
 def is_answering(tool: str | None) -> bool:
     """Say whether a tool of this name does nothing but hand in the answer."""
     return tool is not None and _ANSWERING.search(tool) is not None
