@@ -10,7 +10,7 @@ PIP = $(BIN)/python -m pip --python $(@D) install --quiet --disable-pip-version-
 FRAMEWORKS := adk agent-framework agno autogen crewai langfuse langgraph llama-index mlflow openai openai-agents openai-v2 pydantic-ai \
 	smolagents strands
 
-.PHONY: demo test check contract frameworks cover bench scoreboard goldens clean
+.PHONY: demo test check contract frameworks cover bench gate scoreboard goldens clean
 
 demo: $(STAMP)
 	$(BIN)/spantriage demo
@@ -44,6 +44,10 @@ bench: .venv-bench/.installed
 scoreboard: $(STAMP)
 	@test -n "$(DATA)" || { echo "make scoreboard DATA=folder-with-labelled-runs" >&2; exit 2; }
 	$(BIN)/python benchmarks/accuracy/scoreboard.py "$(DATA)" --out scoreboard.md
+
+# Instructions per span against the stored counts: exits 1 when one has grown by more than 2 %. Needs valgrind.
+gate: $(STAMP)
+	$(BIN)/python benchmarks/instructions.py --check
 
 clean:
 	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
