@@ -136,11 +136,11 @@ def count_all() -> dict[str, int]:
 
 
 def count(command: list[str], kind: str, size: int, folder: str) -> tuple[int, int]:
-    """Spans and instructions of one run in a process of its own."""
+    """Spans and instructions of one run in a process of its own. No name of chance may reach it: names are hashed."""
     settings = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SPANTRIAGE_", "PYTHON"))}
     settings |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     told = subprocess.run(
-        [*command, "--run", kind, str(size), f"{folder}/{size}"], env=settings, cwd=folder, capture_output=True, text=True, check=False
+        [*command, "--run", kind, str(size), str(size)], env=settings, cwd=folder, capture_output=True, text=True, check=False
     )
     counted = COUNTED.search(told.stderr)
     if told.returncode or counted is None:
