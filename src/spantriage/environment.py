@@ -106,12 +106,15 @@ def _name(text: str) -> Trouble | None:
 
 def troubles_of(settled: Settled, name: Trouble) -> Iterator[tuple[Step, bool]]:
     """Steps of a complete run with this trouble, each with whether a tool of the same agent did its work afterwards."""
-    found = [step for step in settled.sequence if trouble_of(step) == name]
-    if not found:
+    known = settled.memo.get("troubles")
+    if not isinstance(known, dict):
+        known = settled.memo["troubles"] = {step.span_id: trouble for step in settled.sequence if (trouble := trouble_of(step)) is not None}
+    if name not in known.values():
         return
     well: dict[int | None, int] = {}
     for step in settled.sequence:
-        if step.kind == "tool" and step.sign == "ok" and trouble_of(step) is None:
+        if step.kind == "tool" and step.sign == "ok" and step.span_id not in known:
             well[step.agent_span_id] = max(step.start_ns, well.get(step.agent_span_id, 0))
-    for step in found:
-        yield step, well.get(step.agent_span_id, -1) >= step.end_ns
+    for step in settled.sequence:
+        if known.get(step.span_id) == name:
+            yield step, well.get(step.agent_span_id, -1) >= step.end_ns

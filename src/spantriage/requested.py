@@ -133,8 +133,11 @@ class Requests:
 
     @classmethod
     def of(cls, settled: Settled) -> Requests:
-        """Match what was asked with what was done."""
-        found = cls()
+        """Match what was asked with what was done; worked out once, so nobody may change it."""
+        known = settled.memo.get("requests")
+        if isinstance(known, cls):
+            return known
+        found = settled.memo["requests"] = cls()
         for step in settled.sequence:
             if step.kind == "model" and step.content is not None:
                 for call in step.content.requested:

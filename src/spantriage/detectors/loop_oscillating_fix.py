@@ -115,20 +115,21 @@ class OscillatingFix(Detector):
 def _edits(made: Calls) -> dict[str, _Swing]:
     """Each file's edits; one comes back when an earlier edit, not the last, was the same, or the last was its reverse."""
     swings: dict[str, _Swing] = {}
-    seen: dict[str, list[tuple[object, object]]] = {}
+    last: dict[str, int] = {}
+    seen: set[tuple[str, object]] = set()  # file and edit, by digest and by what it swapped
     for step in made.tools:
         target = target_of(step) if step.sign == "ok" and deed_of(step) == "edit" else None
         if target is None or step.arguments_digest is None:
             continue
-        swing, states = swings.setdefault(target, _Swing()), seen.setdefault(target, [])
+        own, swap = step.arguments_digest, _swap(step)
+        was_turned = swap is not None and (target, swap[::-1]) in seen
+        was_there = last.get(target, own) != own and (target, own) in seen and sets_all(step)
+        swing = swings.setdefault(target, _Swing())
         swing.steps.append(step)
-        swap = _swap(step)
-        own = step.arguments_digest, swap
-        was_turned = swap is not None and any(other == (swap[1], swap[0]) for _, other in states)
-        was_there = sets_all(step) and bool(states) and states[-1][0] != own[0] and any(digest == own[0] for digest, _ in states)
         if was_turned or was_there:
             swing.returns.append(step)
-        states.append(own)
+        last[target] = own
+        seen.update(((target, own), (target, swap)))
     return swings
 
 
