@@ -72,10 +72,11 @@ def render(case: Case, *, html: bool, truth: str | None, link: str | None) -> tu
     try:
         from spantriage.report.compose import compose
         from spantriage.report.markdown import render as markdown
+        from spantriage.report.page import run_page
     except ImportError as error:
         raise MissingExtra("Reports", "cli") from error
     document = compose(case, generated=now(), truth=truth, link=link)
-    return document, markdown(document)
+    return document, run_page(case, document) if html else markdown(document)
 
 
 def truth_of(said: str | None) -> str | None:

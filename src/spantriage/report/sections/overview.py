@@ -11,7 +11,7 @@ from spantriage.report.figures import UNKNOWN, money, number, seconds
 from spantriage.report.words import Cell, Ref, Section, Sentence, tell
 from spantriage.summary import total
 
-__all__ = ["headline", "overview", "summary", "worst"]
+__all__ = ["gravest", "headline", "overview", "summary", "worst"]
 
 ENDS: Final = {
     "ok": "The run ended without a failure of its own.",
@@ -54,9 +54,9 @@ def headline(case: Case) -> Sentence:
         return tell(words, primary.agent or UNKNOWN, primary.summary, primary.code, primary.root_cause or "", refs=case.refs_of(primary))
     if not loud:
         return Sentence("Nothing was found that needs attention.")
-    agent = worst(case)
+    agent, first = worst(case), gravest(case)
+    assert first is not None, "there are findings"
     own = [finding for finding in loud if finding.agent == agent]
-    first = max(own or loud, key=lambda finding: (RANK[finding.severity], finding.score))
     flagged = [name for name, record in case.records.items() if record.red_flags]
     tail = " Red flags are up for {}." if flagged else ""
     return tell(
@@ -80,6 +80,13 @@ def worst(case: Case) -> str | None:
         if finding.agent is not None:
             weight[finding.agent] = weight.get(finding.agent, 0) + _weight(finding)
     return max(sorted(weight), key=lambda name: weight[name], default=None)
+
+
+def gravest(case: Case) -> Finding | None:
+    """The root cause, else the gravest finding of the agent that weighs heaviest; None where nothing needs attention."""
+    loud = [finding for finding in case.findings if RANK[finding.severity]]
+    own = [finding for finding in loud if finding.agent == worst(case)]
+    return case.judged.primary or max(own or loud, key=lambda finding: (RANK[finding.severity], finding.score), default=None)
 
 
 def _weight(finding: Finding) -> float:
