@@ -1,6 +1,8 @@
 """Runs for reports: recorded ones, and some put together from examples of steps."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 from samples import DATA, ENGINE, scanned
@@ -15,7 +17,8 @@ from spantriage.report.compose import compose
 from spantriage.report.markdown import render
 
 RUN1 = DATA / "massgen" / "run1"
-TURN = RUN1 / "log_20261120_140133_562139" / "turn_1"
+LOG = "log_20261120_140133_562139"
+TURN = RUN1 / LOG / "turn_1"
 GENERATED = "2026-11-20 20:00:00 UTC"
 
 
@@ -57,3 +60,10 @@ def agrees(said: str, name: str) -> bool:
     if os.environ.get("WRITE_GOLDENS"):
         path.write_text(said)
     return Path(path).read_text() == said
+
+
+def spantriage(*arguments, cwd=None, stdin=None):
+    """The command, run as a user runs it."""
+    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "spantriage", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=60, input=stdin)

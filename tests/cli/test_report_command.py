@@ -1,19 +1,8 @@
 """`spantriage report`, run as a user runs it."""
 
-import os
-import subprocess
-import sys
-
 import pytest
+from reported import LOG, spantriage
 from samples import DATA, copied
-
-LOG = "log_20261120_140133_562139"
-
-
-def spantriage(*arguments, cwd=None, stdin=None):
-    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "spantriage", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=60, input=stdin)
 
 
 @pytest.fixture

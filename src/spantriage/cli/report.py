@@ -17,7 +17,7 @@ from spantriage.report.logdir import find_turn
 from spantriage.report.words import Document, Section, Sentence
 from spantriage.report.writing import is_ours, write
 
-__all__ = ["now", "render", "report", "tell_summary", "truth_of"]
+__all__ = ["now", "put", "render", "report", "tell_summary", "truth_of"]
 
 NAME = "ANALYSIS_REPORT"
 TRUTH_CAP = 64 << 10
@@ -67,7 +67,7 @@ def put(target: Path, text: str, *, force: bool) -> None:
     write(target, text)
 
 
-def render(case: Case, *, html: bool, truth: str | None, link: str | None) -> tuple[Document, str]:
+def render(case: Case, *, html: bool, truth: str | None, link: str | None = None, reviewed: bool = False) -> tuple[Document, str]:
     """The report and its text. Raises MissingExtra without jinja2."""
     try:
         from spantriage.report.compose import compose
@@ -75,7 +75,7 @@ def render(case: Case, *, html: bool, truth: str | None, link: str | None) -> tu
         from spantriage.report.page import run_page
     except ImportError as error:
         raise MissingExtra("Reports", "cli") from error
-    document = compose(case, generated=now(), truth=truth, link=link)
+    document = compose(case, generated=now(), truth=truth, link=link, reviewed=reviewed)
     return document, run_page(case, document) if html else markdown(document)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from spantriage.report.case import Case
+from spantriage.report.reviewers import review
 from spantriage.report.sections.advice import issues, recommendations
 from spantriage.report.sections.appendix import appendix
 from spantriage.report.sections.behaviour import behaviour
@@ -41,8 +42,8 @@ AFTER: Final[tuple[Callable[[Case], Section], ...]] = (
 )
 
 
-def compose(case: Case, *, generated: str, truth: str | None = None, link: str | None = None) -> Document:
-    """Write the report. Without `truth` it never says whether an answer is right."""
+def compose(case: Case, *, generated: str, truth: str | None = None, link: str | None = None, reviewed: bool = False) -> Document:
+    """Write the report. Without `truth` it never says whether an answer is right; `reviewed` adds what three reviewers say."""
     labels = case.judged.judgement.run.labels
     log = case.log.key.split("/")[0] if case.log is not None and case.log.key else None
     name = log or labels.get("trial_name") or os.path.basename(case.judged.source or "") or "unknown"
@@ -53,7 +54,8 @@ def compose(case: Case, *, generated: str, truth: str | None = None, link: str |
         ("Logfire Link", tell("{}", link) if link else "not available: the run was read from files"),
     ]
     title = "MassGen Log Analysis Report" if log or labels.get("form") == "massgen" or _is_massgen(case) else "Run Analysis Report"
-    sections = [*(write(case) for write in BEFORE), correctness(case, truth), *(write(case) for write in AFTER)]
+    reviews = [review(case)] if reviewed else []
+    sections = [*(write(case) for write in BEFORE), *reviews, correctness(case, truth), *(write(case) for write in AFTER)]
     return Document(title, facts, sections)
 
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from spantriage import __version__
 from spantriage.report.words import Cell, Check, Code, Document, Heading, Listing, Ref, Section, Sentence, Table
 
-__all__ = ["escape", "render"]
+__all__ = ["escape", "prompt", "render"]
 
 _MARKS: Final = re.compile(r"[\\`*\[\]<>|~$&{}@!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _LINK: Final = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp|javascript|data|file)(:)|\b(www)(\.)")
@@ -22,11 +22,16 @@ _TICKS: Final = re.compile("`+")
 
 def render(document: Document) -> str:
     """The whole document."""
-    return str(_template().render(document=document, version=__version__))
+    return str(_template("report.md.j2").render(document=document, version=__version__))
+
+
+def prompt(**values: object) -> str:
+    """The words for an agent that is to write a report by itself."""
+    return str(_template("prompt.md.j2").render(**values))
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     environment = Environment(
         loader=PackageLoader("spantriage.report"),
         undefined=StrictUndefined,
@@ -36,7 +41,7 @@ def _template() -> Template:
         keep_trailing_newline=True,
     )
     environment.filters |= {"cell": _cell, "kind": lambda block: type(block).__name__, "refs": _refs, "plain": escape}
-    return environment.get_template("report.md.j2")
+    return environment.get_template(name)
 
 
 def escape(text: str) -> str:

@@ -11,7 +11,7 @@ from spantriage.folder import Folder
 from spantriage.report.case import Case
 from spantriage.report.words import Ref, Section, Sentence, code, missing, tell
 
-__all__ = ["appendix"]
+__all__ = ["QUESTIONS", "appendix"]
 
 FILES: Final = 200
 _SETTING: Final = re.compile(r"( {0,40})(- )?([\w.-]{1,80}):( .{0,400}|)$")

@@ -11,7 +11,7 @@ from spantriage.report.case import Case
 from spantriage.report.moments import Moment
 from spantriage.report.words import Check, Section, Sentence, missing, tell
 
-__all__ = ["correctness"]
+__all__ = ["checks", "correctness", "issues"]
 
 PHASES: Final = ("initial_answer", "voting", "presentation")
 FLOW: Final = {
@@ -38,9 +38,9 @@ def correctness(case: Case, truth: str | None = None) -> Section:
         _flow(case), missing("answers, votes and the choice of a winner; the run was not coordinated, or its events were not kept.")
     )
     section.heading("Status")
-    section.add(*_checks(case))
+    section.add(*checks(case))
     section.heading("Issues Found")
-    section.listing(_issues(case), Sentence("None: nothing in the flow contradicts itself."))
+    section.listing(issues(case), Sentence("None: nothing in the flow contradicts itself."))
     section.heading("Ground Truth")
     section.add(_compare(case, truth))
     return section
@@ -56,7 +56,8 @@ def _flow(case: Case) -> Iterator[Sentence]:
         yield tell("{} more follow.", len(flow) - SHOWN)
 
 
-def _checks(case: Case) -> Iterator[Check]:
+def checks(case: Case) -> Iterator[Check]:
+    """The five boxes of the document."""
     rounds, agents = case.rounds, list(case.records)
     if not rounds and not case.moments:
         why = missing("the run has no coordinated rounds.")
@@ -108,7 +109,8 @@ def _is_won(case: Case, tally: dict[str, int]) -> bool:
     return case.winner in {owners.get(target, target) for target, number in tally.items() if number == most}
 
 
-def _issues(case: Case) -> Iterator[Sentence]:
+def issues(case: Case) -> Iterator[Sentence]:
+    """What contradicts itself in the flow."""
     answers = {moment.label: moment for moment in case.of("answer") if moment.label}
     yield from _shrunk(case, answers)
     seen: dict[str, Moment] = {}

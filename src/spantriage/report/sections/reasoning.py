@@ -9,8 +9,8 @@ from typing import Final
 from spantriage.deeds import deed_of
 from spantriage.report.case import Case
 from spantriage.report.figures import seconds, tokens
-from spantriage.report.sections.signs import Conduct, signs
-from spantriage.report.words import Cell, Ref, Section, Sentence, missing, tell
+from spantriage.report.sections.signs import Conduct, conduct_of, signs
+from spantriage.report.words import Cell, Ref, Row, Section, Sentence, missing, tell
 
 __all__ = ["reasoning"]
 
@@ -21,25 +21,18 @@ SEQUENCE: Final = 12  # actions of an agent that are told
 def reasoning(case: Case) -> Section:
     """Each agent in turn, the key patterns, all agents beside each other."""
     section = Section("Agent Reasoning & Behavior Analysis")
-    conducts = [_conduct(case, agent) for agent in case.records]
+    conducts = [conduct_of(case, agent) for agent in case.records]
     for conduct in conducts:
         section.heading(f"Agent {conduct.agent}" if conduct.agent.replace("_", "").replace("-", "").isalnum() else "Agent")
         section.listing(_agent(case, conduct), missing("nothing of this agent's work was recorded."))
     section.heading("Key Patterns")
-    rows = [row for conduct in conducts for row in signs(case, conduct)]
+    rows: list[Row] = [
+        ((name, tell("{}", agent), sign, told), refs) for conduct in conducts for name, agent, sign, told, refs in signs(case, conduct)
+    ]
     section.table(("Pattern", "Agent", "Sign", "Observation"), rows, missing("no agent did any work."))
     section.heading("Cross-Agent Comparison")
     section.table(_COMPARED, [_compared(case, conduct) for conduct in conducts], missing("no agent did any work."))
     return section
-
-
-def _conduct(case: Case, agent: str) -> Conduct:
-    return Conduct(
-        agent,
-        [call for call in case.calls if call.agent == agent],
-        [step for step in case.attempts if step.agent == agent],
-        [moment for moment in case.moments if moment.agent == agent],
-    )
 
 
 def _agent(case: Case, conduct: Conduct) -> Iterator[Sentence]:

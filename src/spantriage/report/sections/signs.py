@@ -11,9 +11,9 @@ from spantriage.deeds import deed_of
 from spantriage.model import Step
 from spantriage.report.case import Case
 from spantriage.report.moments import Moment
-from spantriage.report.words import Cell, Ref, Sentence, code, tell
+from spantriage.report.words import Ref, Sentence, code, tell
 
-__all__ = ["Conduct", "signs"]
+__all__ = ["Conduct", "conduct_of", "signs"]
 
 PIVOT: Final = 3  # failures of one call after which a good agent has tried something else
 STUBBORN: Final = 6  # failures of one call that are a bad sign
@@ -52,10 +52,20 @@ class Conduct:
         return any(moment.kind in ("answer", "vote", "final") for moment in self.moments)
 
 
-def signs(case: Case, conduct: Conduct) -> Iterator[tuple[tuple[Cell, ...], list[Ref]]]:
-    """Each of the key patterns: Good, Bad, or no occasion to show it."""
+def conduct_of(case: Case, agent: str) -> Conduct:
+    """Everything that an agent did."""
+    return Conduct(
+        agent,
+        [call for call in case.calls if call.agent == agent],
+        [step for step in case.attempts if step.agent == agent],
+        [moment for moment in case.moments if moment.agent == agent],
+    )
+
+
+def signs(case: Case, conduct: Conduct) -> Iterator[tuple[str, str, str, Sentence, list[Ref]]]:
+    """Each of the key patterns: (pattern, agent, Good, Bad, Mixed or -, what was seen, where)."""
     for name, (sign, told, refs) in zip(PATTERNS, (rule(case, conduct) for rule in RULES), strict=True):
-        yield (name, tell("{}", conduct.agent), sign, told), refs
+        yield name, conduct.agent, sign, told, refs
 
 
 Seen = tuple[str, Sentence, list[Ref]]
