@@ -8,8 +8,14 @@ import pytest
 from reported import GENERATED, TURN, case_of, recorded_case
 
 from spantriage.detectors.example import agent, answers, calls, fails
+from spantriage.parallel import Result
+from spantriage.report.comparing import compare_runs
 from spantriage.report.compose import compose
+from spantriage.report.fleet import Fleet
+from spantriage.report.fleet_document import compose_fleet
+from spantriage.report.many_pages import compare_page, fleet_page
 from spantriage.report.page import run_page
+from spantriage.summary import summarise
 
 pytestmark = pytest.mark.browser
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
@@ -176,14 +182,33 @@ def test_nothing_runs_over_the_side_of_a_narrow_screen(show):
     browser.set_window_size(1280, 900)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_in_the_way_of_a_screen_reader(show, scheme):
-    axe = pytest.importorskip("axe_core_python", reason="no axe: pip install --group browser")
-    browser = show(log(), f"axe-{scheme}")
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-    browser.execute_script((Path(axe.__file__).parent / "axe.min.js").read_text())
+def _pages():
+    """Each kind of page by name."""
+    one, two = log(), recorded_case(TURN.parent.parent / "spans.jsonl", TURN)
+    fleet = Fleet()
+    for case in (one, two):
+        fleet.add(Result(summarise(case.judged), case.judged.findings))
+    yield "run", run_page(one, compose(one, generated=GENERATED))
+    yield "compare", compare_page([one, two], compare_runs([one, two], generated=GENERATED))
+    yield "fleet", fleet_page(fleet, compose_fleet(fleet, generated=GENERATED, name="runs"))
 
-    found = browser.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
-    told = [(rule["id"], node["target"], node.get("failureSummary")) for rule in found["violations"] for node in rule["nodes"][:2]]
-    assert told == []
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_in_the_way_of_a_screen_reader(browser, tmp_path, scheme):
+    axe = pytest.importorskip("axe_core_python", reason="no axe: pip install --group browser")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    told = []
+    for name, text in _pages():
+        path = tmp_path / f"{name}.html"
+        path.write_text(text)
+        browser.get(path.as_uri())
+        _shoot(browser, f"{name}-{scheme}")
+        browser.execute_script((Path(axe.__file__).parent / "axe.min.js").read_text())
+        found = browser.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
+        told += [
+            (name, rule["id"], node["target"], node.get("failureSummary")) for rule in found["violations"] for node in rule["nodes"][:2]
+        ]
+        assert browser.get_log("browser") == []
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+    assert told == []

@@ -60,7 +60,9 @@ def page(template: str, document: Document, **values: object) -> str:
     style, script = _text("style.css"), _text("script.js")
     policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
     found = _environment().get_template(template)
-    return found.render(document=document, style=style, script=script, policy=policy, version=__version__, **values)
+    return found.render(
+        document=document, style=style, script=script, policy=policy, version=__version__, spans_here=template == "run.html.j2", **values
+    )
 
 
 @cache

@@ -20,7 +20,7 @@
     const who = agent ? agent.value : "", least = severity ? RANK[severity.value] : 0;
     const holds = (element) => {
       const said = element.textContent.toLowerCase() + " " + (element.dataset.said || "");
-      return words.every((word) => said.includes(word)) && (!who || element.dataset.agent === who);
+      return words.every((word) => said.includes(word)) && (!who || element.dataset.agent === undefined || element.dataset.agent === who);
     };
     let count = 0;
     all(".finding").forEach((each) => {
