@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from spantriage.finding import timestamp
 from spantriage.redact import redact
 from spantriage.replay import Judged
 from spantriage.text import clean
 
-__all__ = ["summarise", "total"]
+__all__ = ["summarise", "tools_of", "total"]
 
 TOOLS: Final = 500  # of one run
 
@@ -35,13 +34,11 @@ def summarise(judged: Judged) -> dict[str, object]:
         "output_tokens": total(record.output_tokens for record in records.values()),
         "cost_usd": total(record.cost_usd for record in records.values()),
         "findings": len(judged.findings),
-        "began": timestamp(start),
-        "tools": _tools(judged),
         "labels": dict(sorted(judgement.run.labels.items())),
     }
 
 
-def _tools(judged: Judged) -> dict[str, dict[str, int]]:
+def tools_of(judged: Judged) -> dict[str, dict[str, int]]:
     """How often each tool was called, and how often that failed."""
     found: dict[str, dict[str, int]] = {}
     for step in judged.judgement.settled.sequence:

@@ -8,14 +8,13 @@ import pytest
 from reported import GENERATED, TURN, case_of, recorded_case
 
 from spantriage.detectors.example import agent, answers, calls, fails
-from spantriage.parallel import Result
+from spantriage.parallel import result_of
 from spantriage.report.comparing import compare_runs
 from spantriage.report.compose import compose
 from spantriage.report.fleet import Fleet
 from spantriage.report.fleet_document import compose_fleet
 from spantriage.report.many_pages import compare_page, fleet_page
 from spantriage.report.page import run_page
-from spantriage.summary import summarise
 
 pytestmark = pytest.mark.browser
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
@@ -187,7 +186,7 @@ def _pages():
     one, two = log(), recorded_case(TURN.parent.parent / "spans.jsonl", TURN)
     fleet = Fleet()
     for case in (one, two):
-        fleet.add(Result(summarise(case.judged), case.judged.findings))
+        fleet.add(result_of(case.judged))
     yield "run", run_page(one, compose(one, generated=GENERATED))
     yield "compare", compare_page([one, two], compare_runs([one, two], generated=GENERATED))
     yield "fleet", fleet_page(fleet, compose_fleet(fleet, generated=GENERATED, name="runs"))

@@ -3,6 +3,7 @@
 import json
 import random
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 from reported import GENERATED, case_of, judged_of, part, spantriage
@@ -10,12 +11,12 @@ from samples import DATA
 
 from spantriage.detectors.example import agent, answers, calls, fails
 from spantriage.parallel import Result
+from spantriage.parallel import result_of as of_judged
 from spantriage.report.comparing import compare_runs
 from spantriage.report.fleet import NAMES, Fleet, analysis_summary
 from spantriage.report.fleet_document import compose_fleet, rate
 from spantriage.report.many_pages import compare_page, fleet_page
 from spantriage.report.markdown import render
-from spantriage.summary import summarise
 
 
 def good():
@@ -28,8 +29,8 @@ def bad():
 
 
 def result_of(number, steps) -> Result:
-    judged = judged_of(*steps)
-    return Result({**summarise(judged), "trace_id": f"{number:032x}"}, judged.findings)
+    made = of_judged(judged_of(*steps))
+    return replace(made, summary={**made.summary, "trace_id": f"{number:032x}"})
 
 
 def fleet_of(results) -> Fleet:

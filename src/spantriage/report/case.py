@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,7 @@ NS: Final = 1_000_000_000
 WORKERS: Final = frozenset({"agent", "model", "tool"})
 
 
-@dataclass(slots=True)
+@dataclass
 class Case:
     """One run. `steps` are in canonical order and attributed; `log` is there where a MassGen log folder is."""
 
@@ -38,25 +39,24 @@ class Case:
     home: str  # paths are told as seen from here
     own: list[Step] = field(default_factory=list)  # the log's own steps
     skips: list[str] = field(default_factory=list)
-    _moments: list[Moment] | None = None
 
-    @property
+    @cached_property
     def steps(self) -> list[Step]:
         """All of them, also those that only messages tell of."""
         return self.judged.judgement.settled.sequence
 
-    @property
+    @cached_property
     def findings(self) -> list[Finding]:
         """What was found and not taken back."""
         return [finding for finding in self.judged.findings if not finding.withdrawn]
 
-    @property
+    @cached_property
     def records(self) -> dict[str, Record]:
         """The reliability record of everybody who did some work."""
         working = {step.agent for step in self.steps if step.kind in WORKERS}
         return {name: record for name, record in sorted(self.judged.judgement.state.records.items()) if name in working}
 
-    @property
+    @cached_property
     def times(self) -> tuple[int, int]:
         """When the run began and ended; the log's own word where there is one."""
         if self.log is not None:
@@ -72,7 +72,7 @@ class Case:
         start, end = self.times
         return max(0, end - start) / NS
 
-    @property
+    @cached_property
     def whole(self) -> list[Ref]:
         """Where the run as a whole is told: its root."""
         root = self.judged.judgement.settled.root
@@ -114,7 +114,7 @@ class Case:
         """A line of one of the log's files; nothing where there is no such file."""
         return [self.places.ref(name, *keys)] if self.places is not None and self.places.has(name) else []
 
-    @property
+    @cached_property
     def rounds(self) -> list[Step]:
         """The agents' rounds, where they worked in rounds: as the log accounts for them, else as spans tell."""
         for steps in (self.own, self.steps):
@@ -123,12 +123,12 @@ class Case:
                 return sorted(found, key=lambda step: step.order)
         return []
 
-    @property
+    @cached_property
     def calls(self) -> list[Step]:
         """Tool calls that ran, with a span or a log line of their own or known from messages."""
         return [step for step in self.steps if step.kind == "tool"]
 
-    @property
+    @cached_property
     def attempts(self) -> list[Step]:
         """Replies that were turned down, in order."""
         found = [step for step in self.own if (step.note or {}).get("enforcement_reason")]
@@ -145,13 +145,11 @@ class Case:
                 found.append(replace(verdict.step, note={**(verdict.step.note or {}), **earlier[-1], "enforcement_reason": verdict.reason}))
         return found
 
-    @property
+    @cached_property
     def moments(self) -> list[Moment]:
         """What the coordination did, in order: as its log tells, else its spans."""
-        if self._moments is None:
-            steps = self.own or self.steps
-            self._moments = moments_of(((step, self._cite(step)) for step in steps if step.kind == "event"), self.log, self.places)
-        return self._moments
+        steps = self.own or self.steps
+        return moments_of(((step, self._cite(step)) for step in steps if step.kind == "event"), self.log, self.places)
 
     def of(self, *kinds: str) -> list[Moment]:
         """The moments of these kinds."""
@@ -177,7 +175,7 @@ class Case:
         chosen = [moment.agent for moment in self.of("winner") if moment.agent]
         return self.judged.judgement.run.labels.get("winner") or (chosen[-1] if chosen else None)
 
-    @property
+    @cached_property
     def answer(self) -> tuple[str, list[Ref]] | None:
         """What was delivered at the end: the final answer, else the last words of the root or its last agent."""
         final = [moment for moment in self.of("final") if moment.said]

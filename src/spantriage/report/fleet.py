@@ -86,15 +86,13 @@ class Fleet:
             self.durations.append(summary["duration_s"])
         if len(self.costs) < AMOUNTS and spent is not None:
             self.costs.append(spent)
-        _count(self.days, str(summary.get("began") or "unknown")[:10], failed, trace_id, spent)
+        _count(self.days, (result.began or "unknown")[:10], failed, trace_id, spent)
         task = mapping(summary["labels"]).get("task_name")
         if isinstance(task, str):
             _count(self.tasks, task, failed, trace_id, spent)
         self._add_agents(mapping(summary["agents"]), trace_id)
-        for tool, used in mapping(summary.get("tools")).items():
-            calls, errors = mapping(used).get("calls"), mapping(used).get("errors")
-            if isinstance(calls, int) and isinstance(errors, int):
-                _count(self.tools, tool, errors, trace_id, None, number=calls)
+        for tool, used in result.tools.items():
+            _count(self.tools, tool, used["errors"], trace_id, None, number=used["calls"])
         for finding in result.findings:
             self._add_finding(finding)
         cause = result.primary or max(result.findings, key=_weight, default=None)
