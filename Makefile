@@ -10,7 +10,7 @@ PIP = $(BIN)/python -m pip --python $(@D) install --quiet --disable-pip-version-
 FRAMEWORKS := adk agent-framework agno autogen crewai langfuse langgraph llama-index mlflow openai openai-agents openai-v2 pydantic-ai \
 	smolagents strands
 
-.PHONY: demo test check contract frameworks cover bench gate scoreboard goldens clean
+.PHONY: demo test check browser contract frameworks cover bench gate scoreboard goldens clean
 
 demo: $(STAMP)
 	$(BIN)/spantriage demo
@@ -23,6 +23,10 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Reports in a real Chromium, which has to be there with its driver: apt-get install chromium chromium-driver. Skipped without.
+browser: .venv-browser/.installed
+	.venv-browser/bin/python -m pytest -q -m browser tests/browser
 
 # What we rely on in OpenTelemetry and Logfire is not all public: it is tried on the newest and on the oldest of both.
 contract: .venv-newest/.installed .venv-oldest/.installed .venv-oldest-logfire/.installed
@@ -58,6 +62,11 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,logfire]' --group dev
 	touch $(STAMP)
+
+.venv-browser/.installed: $(STAMP)
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(PIP) --editable '.[cli]' --group browser
+	touch $@
 
 .venv-bench/.installed: $(STAMP)
 	$(PYTHON) -m venv --without-pip $(@D)

@@ -14,7 +14,7 @@ from spantriage.model import Severity, Step, Verdict
 from spantriage.redact import redact
 from spantriage.text import clean, clip
 
-__all__ = ["Evidence", "Finding", "finding_id", "make_finding"]
+__all__ = ["Evidence", "Finding", "finding_id", "make_finding", "timestamp"]
 
 EXCERPT_CAP: Final = 200
 WORDS_CAP: Final = 500

@@ -23,12 +23,12 @@ from spantriage.config import configure_detectors, load_settings
 from spantriage.detectors import all_detectors
 from spantriage.engine import Engine
 from spantriage.files import Skip
-from spantriage.finding import Finding
+from spantriage.finding import Finding, timestamp
 from spantriage.replay import HELD_BYTES, Found, Judged, Replay, Seen, find
 from spantriage.sources import Piece
-from spantriage.summary import summarise
+from spantriage.summary import summarise, tools_of
 
-__all__ = ["Result", "Scan"]
+__all__ = ["Result", "Scan", "result_of"]
 
 SHARE_BYTES: Final = 8 << 20  # small files are read together up to this size ...
 SHARE_FILES: Final = 64  # ... and this number
@@ -42,6 +42,8 @@ class Result:
     summary: dict[str, object]
     findings: list[Finding]
     traces: frozenset[int] = frozenset()
+    began: str | None = None  # ISO 8601 in UTC
+    tools: dict[str, dict[str, int]] = field(default_factory=dict)  # each tool's calls and errors
 
     @property
     def primary(self) -> Finding | None:
@@ -92,7 +94,7 @@ class Scan:
             yield from self._spread(shares, workers)
 
     def _read_again(self, judged: Judged) -> Result:
-        result = _result(judged)
+        result = result_of(judged)
         opinion = None if self.second is None else self.second(judged)
         if opinion is not None:
             result.findings = [*result.findings, opinion]
@@ -139,9 +141,9 @@ class Scan:
             return
         files = sorted({path for share in done for trace_id, seen in share.seen.items() if trace_id in torn for path in seen.files})
         replay = Replay(_engine(), assume_failed=self.assume_failed, only=torn)
-        results = [result for path in files for result in map(_result, replay.take(Found(path, named=False), self.kind))]
+        results = [result for path in files for result in map(result_of, replay.take(Found(path, named=False), self.kind))]
         yield from results
-        yield from map(_result, replay.finish())
+        yield from map(result_of, replay.finish())
         self.counts["runs"] += replay.counts["runs"]
         self.counts["findings"] += replay.counts["findings"]
 
@@ -180,8 +182,8 @@ def _judge(files: list[Found], kind: str, assume_failed: bool, held_bytes: int, 
     with _importer(store) as watch:
         replay = Replay(_engine(), assume_failed=assume_failed, held_bytes=held_bytes, watch=watch)
         judged = (each for file in files for each in replay.take(file, kind))
-        results = [_result(each) for each in judged]
-        results += [_result(each) for each in replay.finish()]
+        results = [result_of(each) for each in judged]
+        results += [result_of(each) for each in replay.finish()]
     return _Share(results, replay.counts, replay.skips, replay.seen)
 
 
@@ -205,8 +207,10 @@ def _engine() -> Engine:
     return Engine(configure_detectors(load_settings(), all_detectors()))
 
 
-def _result(judged: Judged) -> Result:
-    return Result(summarise(judged), judged.findings, judged.traces)
+def result_of(judged: Judged) -> Result:
+    """What is kept of a judged run."""
+    began = min(step.start_ns for step in judged.judgement.run.steps.values())
+    return Result(summarise(judged), judged.findings, judged.traces, timestamp(began), tools_of(judged))
 
 
 def _torn(shares: list[_Share]) -> frozenset[int]:

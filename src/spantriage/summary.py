@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
+from spantriage.redact import redact
 from spantriage.replay import Judged
 from spantriage.text import clean
 
-__all__ = ["summarise", "total"]
+__all__ = ["summarise", "tools_of", "total"]
+
+TOOLS: Final = 500  # of one run
 
 
 def summarise(judged: Judged) -> dict[str, object]:
@@ -32,6 +36,17 @@ def summarise(judged: Judged) -> dict[str, object]:
         "findings": len(judged.findings),
         "labels": dict(sorted(judgement.run.labels.items())),
     }
+
+
+def tools_of(judged: Judged) -> dict[str, dict[str, int]]:
+    """How often each tool was called, and how often that failed."""
+    found: dict[str, dict[str, int]] = {}
+    for step in judged.judgement.settled.sequence:
+        if step.kind == "tool":
+            used = found.setdefault(step.tool or step.name, {"calls": 0, "errors": 0})
+            used["calls"] += 1
+            used["errors"] += step.sign not in ("ok", "echo")
+    return {clean(redact(name)): used for name, used in sorted(found.items())[:TOOLS]}
 
 
 def total(amounts: Iterable[float | None]) -> float | None:

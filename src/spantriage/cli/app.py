@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from spantriage import __version__
-from spantriage.cli import demo, detectors, doctor, logs, mcp, pack, query, scan, taxonomy, traces
+from spantriage.cli import demo, detectors, doctor, logs, mcp, pack, query, report, scan, taxonomy, traces
 
 app = typer.Typer(
     name="spantriage",
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 app.command("scan")(scan.scan)
 app.command("query")(query.query)
+app.command("report")(report.report)
 app.command("pack")(pack.pack)
 app.command("mcp")(mcp.mcp)
 app.command("demo")(demo.demo)

@@ -12,9 +12,13 @@ import orjson
 import typer
 from rich.table import Table
 
+from spantriage.cli.report import put, render, tell_summary, truth_of
 from spantriage.cli.show import console, inert, tokens
-from spantriage.errors import ConfigError, SourceError
+from spantriage.errors import ConfigError, SinkError, SourceError
 from spantriage.logs import LOGS, entries
+from spantriage.report.case import open_case
+from spantriage.report.loading import load
+from spantriage.report.logdir import Turn, find_turn, latest_log
 from spantriage.text import clean
 from spantriage.values import mend
 
@@ -28,6 +32,13 @@ class Format(StrEnum):
 
     table = "table"
     json = "json"
+
+
+class Mode(StrEnum):
+    """Who writes the report."""
+
+    prompt = "prompt"
+    self = "self"
 
 
 @app.callback()
@@ -84,3 +95,57 @@ def list_logs(
     screen.print(inert(f"{len(shown)} logs in {folder}" + (f", {limit} of them shown" if len(shown) > limit else "")))
     if shown:
         screen.print(table)
+
+
+@app.command("analyze")
+def analyze(
+    log_dir: Annotated[Path | None, typer.Option("--log-dir", help="The log's folder; without it the latest log.")] = None,
+    turn: Annotated[int | None, typer.Option("--turn", min=1, help="The turn; without it the latest.")] = None,
+    mode: Annotated[Mode, typer.Option("--mode", help="prompt: print what a coding agent needs. self: write the report.")] = Mode.prompt,
+    force: Annotated[bool, typer.Option("--force", help="Write over a report without asking.")] = False,
+    folder: Annotated[Path, typer.Option("--logs-dir", help="The folder that holds the logs.")] = LOGS,
+    truth: Annotated[str | None, typer.Option("--ground-truth", help="What the answer should be: text, or @FILE.")] = None,
+) -> None:
+    """Analyse a turn of a log: a prompt for a coding agent, or a report that three reviewers have looked over.
+
+    Example: spantriage logs analyze --mode self --turn 1
+    """
+    if log_dir is None and not folder.is_dir():
+        raise SourceError(f"{folder}: no such folder")
+    log = log_dir or latest_log(folder)
+    if not log.is_dir():
+        raise SourceError(f"{log}: no such folder")
+    found = find_turn(log, turn)
+    if found is None:
+        raise SourceError(f"{log}: no log of MassGen")
+    if mode is Mode.prompt:
+        _print_prompt(found, log, truth_of(truth))
+        return
+    if found.report.exists() and not force and not _agreed(found.report):
+        raise SinkError(f"{found.report} is there and was kept; --force overwrites it")
+    runs, skips = load([found.attempt])
+    case = open_case(runs[0], found.folder, (inert(str(skip), 400).plain for skip in skips))
+    document, said = render(case, html=False, truth=truth_of(truth), reviewed=True)
+    put(found.report, said, force=True)
+    tell_summary(document)
+    print(f"report written to {found.report}")
+
+
+def _agreed(path: Path) -> bool:
+    """Ask; who cannot be asked has not agreed."""
+    try:
+        return typer.confirm(f"{path} is there already. Overwrite it?")
+    except typer.Abort:
+        return False
+
+
+def _print_prompt(found: Turn, log: Path, truth: str | None) -> None:
+    from spantriage.report.markdown import prompt
+    from spantriage.report.sections.appendix import QUESTIONS
+    from spantriage.report.wording import NEUTRAL
+
+    said = prompt(
+        log=str(log), turn=found.number, attempt=str(found.attempt), report=str(found.report), exists=found.report.exists(),
+        truth=truth, neutral=NEUTRAL, questions=QUESTIONS,
+    )  # fmt: skip
+    sys.stdout.write(clean(said))
