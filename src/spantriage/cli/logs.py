@@ -105,6 +105,7 @@ def analyze(
     force: Annotated[bool, typer.Option("--force", help="Write over a report without asking.")] = False,
     folder: Annotated[Path, typer.Option("--logs-dir", help="The folder that holds the logs.")] = LOGS,
     truth: Annotated[str | None, typer.Option("--ground-truth", help="What the answer should be: text, or @FILE.")] = None,
+    judge: Annotated[str | None, typer.Option("--judge", help="Let a model add to each review: its name for pydantic-ai.")] = None,
 ) -> None:
     """Analyse a turn of a log: a prompt for a coding agent, or a report that three reviewers have looked over.
 
@@ -125,7 +126,7 @@ def analyze(
         raise SinkError(f"{found.report} is there and was kept; --force overwrites it")
     runs, skips = load([found.attempt])
     case = open_case(runs[0], found.folder, (inert(str(skip), 400).plain for skip in skips))
-    document, said = render(case, html=False, truth=truth_of(truth), reviewed=True)
+    document, said = render(case, html=False, truth=truth_of(truth), reviewed=True, judge=judge)
     put(found.report, said, force=True)
     tell_summary(document)
     print(f"report written to {found.report}")

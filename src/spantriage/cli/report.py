@@ -43,6 +43,7 @@ def report(
     kind: Annotated[str, typer.Option("--from", help="The format of the input; auto looks at each file.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Write over a report that somebody else has written.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Hold two or more runs against each other.")] = False,
+    judge: Annotated[str | None, typer.Option("--judge", help="Let a model add to the report: its name for pydantic-ai.")] = None,
     workers: Annotated[int, typer.Option("--workers", "-j", min=0, help="Processes that read many runs; 0: one for each processor.")] = 0,
 ) -> None:
     """Write down what happened in a run, each sentence with its spans or file and line; of many runs, what they have in common.
@@ -69,7 +70,7 @@ def report(
     found = turns[0] if len(turns) == 1 else None
     home = found.folder if found is not None else paths[0] if paths[0].is_dir() else paths[0].parent
     case = open_case(judged, home, told)
-    document, text = render(case, html=html, truth=truth_of(truth), link=link)
+    document, text = render(case, html=html, truth=truth_of(truth), link=link, judge=judge)
     target.put(document, text, home if found is not None else Path())
 
 
@@ -145,7 +146,9 @@ def put(target: Path, text: str, *, force: bool) -> None:
     write(target, text)
 
 
-def render(case: Case, *, html: bool, truth: str | None, link: str | None = None, reviewed: bool = False) -> tuple[Document, str]:
+def render(
+    case: Case, *, html: bool, truth: str | None, link: str | None = None, reviewed: bool = False, judge: str | None = None
+) -> tuple[Document, str]:
     """The report and its text. Raises MissingExtra without jinja2."""
     try:
         from spantriage.report.compose import compose
@@ -154,6 +157,11 @@ def render(case: Case, *, html: bool, truth: str | None, link: str | None = None
     except ImportError as error:
         raise MissingExtra("Reports", "cli") from error
     document = compose(case, generated=now(), truth=truth, link=link, reviewed=reviewed)
+    if judge is not None:
+        from spantriage.report.judge import ask_model, deepen
+
+        for fault in deepen(document, ask_model(judge), truth=truth is not None):
+            print(inert(fault, 400).plain, file=sys.stderr)
     return document, run_page(case, document) if html else markdown(document)
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "Code",
     "Document",
     "Heading",
+    "Listing",
     "Ref",
     "Row",
     "Section",
