@@ -52,9 +52,9 @@ class Turn:
 
     @property
     def broken(self) -> Step | None:
-        """What failed of that which the turn asked for."""
+        """What failed of that which the turn asked for; a model call that itself failed has asked for nothing."""
         failed = next((tool for tool in self.tools if tool.sign not in _WELL), None)
-        return failed or (self.around if self.around is not None and self.around.failed else None)
+        return failed or (self.around if self.around is not None and self.around.failed and not self.step.failed else None)
 
     @property
     def work(self) -> list[Step]:

@@ -74,5 +74,11 @@ class RepairTurn(Detector):
         (asks("fetch"), calls("fetch", result="9 to 5"), asks("fetch"), calls("fetch", result="10 to 4"), answers("Open.")),
         (asks("fetch"), fails(calls("fetch"), "HTTPError", "503"), answers("I could not open the page.")),
         (asks("fetch"), fails(calls("fetch"), "CancelledError", "cancelled"), asks("wait"), calls("wait"), answers("done")),
+        (
+            fails(span("workflow", "Step 1", span_id=50), "APIConnectionError", "peer closed connection"),
+            fails(asks("fetch", parent_id=50), "APIConnectionError", "peer closed connection"),
+            span("workflow", "Step 2", span_id=51),
+            asks("fetch", parent_id=51),
+        ),
         (asks("grep"), calls("grep", result="no match"), asks("grep"), calls("grep", result="a.py:3"), answers("found")),
     )
