@@ -25,8 +25,12 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 # Reports in a real Chromium, which has to be there with its driver: apt-get install chromium chromium-driver. Skipped without.
-browser: .venv-browser/.installed
-	.venv-browser/bin/python -m pytest -q -m browser tests/browser
+browser:
+	@if command -v chromedriver >/dev/null; then \
+		$(MAKE) --no-print-directory .venv-browser/.installed && .venv-browser/bin/python -m pytest -q -m browser tests/browser; \
+	else \
+		echo "skipped: no Chromium with its driver here (apt-get install chromium chromium-driver)"; \
+	fi
 
 # What we rely on in OpenTelemetry and Logfire is not all public: it is tried on the newest and on the oldest of both.
 contract: .venv-newest/.installed .venv-oldest/.installed .venv-oldest-logfire/.installed

@@ -16,6 +16,7 @@ from spantriage.finding import Finding
 from spantriage.report.case import Case
 from spantriage.report.charts import RELIABILITY, reliability, spent, used
 from spantriage.report.figures import UNKNOWN, money, seconds, tokens
+from spantriage.report.sections.correctness import shrunk
 from spantriage.report.sections.overview import gravest, worst
 from spantriage.report.timeline import draw
 from spantriage.report.tree import grow
@@ -99,6 +100,7 @@ def _verdict(case: Case, findings: list[Finding]) -> dict[str, object]:
         "outcome": outcome,
         "level": "bad" if failed or primary else "warn" if loud else "good",
         "title": TITLES[3 if failed else 2 if primary is not None else 1 if loud else 0],
+        "issue": next(shrunk(case), None),
         "agent": agent if loud or primary else None,
         "finding": first,
         "is_cause": primary is not None,

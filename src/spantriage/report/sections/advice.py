@@ -9,6 +9,7 @@ from typing import Final
 from spantriage.cause import RANK
 from spantriage.report.case import Case
 from spantriage.report.commands import advice, patterns
+from spantriage.report.sections.correctness import shrunk
 from spantriage.report.sections.duplication import repeats
 from spantriage.report.sections.patterns import OFTEN
 from spantriage.report.words import Cell, Ref, Section, Sentence, tell
@@ -29,6 +30,7 @@ AREAS: Final = {
     "command": "performance",
     "work": "performance",
 }
+LOST: Final = "Check that what is presented holds the answer that was chosen, and present that one where it does not."
 NOTE: Final = (
     "Based on the analysis, the following issues are suggested for tracking. They are proposals: create them only "
     "after a person has approved them, with the label log-analysis."
@@ -71,7 +73,19 @@ def advise(case: Case) -> list[Advice]:
             case.refs_of(finding),
         )
     order = [level for level, _ in LEVELS]
-    return sorted([*found.values(), *_habits(case)], key=lambda each: order.index(each.level))
+    lost = [
+        Advice(
+            "High",
+            "What was presented does not hold the answer that was voted for: “{}”",
+            (sentence.values[-1],),
+            LOST,
+            "agent-behavior",
+            1,
+            list(sentence.refs),
+        )
+        for sentence in shrunk(case)
+    ]
+    return sorted([*lost, *found.values(), *_habits(case)], key=lambda each: order.index(each.level))
 
 
 def _is_flagged(case: Case, code: str) -> bool:

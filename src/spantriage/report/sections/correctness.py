@@ -11,7 +11,7 @@ from spantriage.report.case import Case
 from spantriage.report.moments import Moment
 from spantriage.report.words import Check, Section, Sentence, missing, tell
 
-__all__ = ["checks", "correctness", "issues"]
+__all__ = ["checks", "correctness", "issues", "shrunk"]
 
 PHASES: Final = ("initial_answer", "voting", "presentation")
 FLOW: Final = {
@@ -112,7 +112,7 @@ def _is_won(case: Case, tally: dict[str, int]) -> bool:
 def issues(case: Case) -> Iterator[Sentence]:
     """What contradicts itself in the flow."""
     answers = {moment.label: moment for moment in case.of("answer") if moment.label}
-    yield from _shrunk(case, answers)
+    yield from shrunk(case)
     seen: dict[str, Moment] = {}
     for moment in answers.values():
         text = (moment.said or "").strip()
@@ -135,7 +135,9 @@ def issues(case: Case) -> Iterator[Sentence]:
             )
 
 
-def _shrunk(case: Case, answers: dict[str, Moment]) -> Iterator[Sentence]:
+def shrunk(case: Case) -> Iterator[Sentence]:
+    """Say where the final answer is much less than the one that was voted for."""
+    answers = {moment.label: moment for moment in case.of("answer") if moment.label}
     final = next((moment for moment in reversed(case.of("final")) if moment.said), None)
     votes = [vote.label for vote in case.of("vote") if vote.label in answers]
     if final is None or not votes:

@@ -8,6 +8,7 @@ from spantriage.cause import RANK
 from spantriage.finding import Finding
 from spantriage.report.case import Case
 from spantriage.report.figures import UNKNOWN, money, number, seconds
+from spantriage.report.sections.correctness import shrunk
 from spantriage.report.words import Cell, Ref, Section, Sentence, tell
 from spantriage.summary import total
 
@@ -30,7 +31,7 @@ def summary(case: Case) -> Section:
         section.add(tell("The task: “{}”", said, refs=refs))
     else:
         section.add(Sentence("No data: the task itself; it is told by a MassGen log folder or by recorded messages."))
-    section.add(_ending(case), headline(case))
+    section.add(_ending(case), *shrunk(case), headline(case))
     return section
 
 
