@@ -22,7 +22,7 @@ from spantriage.parallel import Result, Scan
 from spantriage.sinks.jsonl import JsonlSink
 from spantriage.summary import total
 
-__all__ = ["scan"]
+__all__ = ["progress", "scan"]
 
 RUNS_SHOWN: Final = 40
 SKIPS_SHOWN: Final = 20
@@ -69,7 +69,7 @@ def scan(
     gc.set_threshold(100_000, 50, 1_000)  # much is made and kept here; the defaults would look through it all the time
     worst = -1
     shown: list[Result] = []
-    with _progress(going):
+    with progress(going):
         for result in going.run(paths):
             worst = max([worst, *(RANK[finding.severity] for finding in result.findings)])
             for sink in sinks if result.findings else ():
@@ -119,7 +119,7 @@ class Counts(ProgressColumn):
         return Text(f"{files}{counts['spans']:,} spans read, {counts['runs']:,} runs judged")
 
 
-def _progress(going: Scan) -> Progress:
+def progress(going: Scan) -> Progress:
     """Shown on a terminal, on stderr, and gone at the end."""
     screen = console(stderr=True)
     columns = (SpinnerColumn(), Counts(going), TimeElapsedColumn())
