@@ -67,6 +67,15 @@ def test_what_could_not_be_read_is_told(attempt):
     assert "metrics_events.json" in part(text, "### What Could Not Be Read")
 
 
+def test_the_reason_of_a_vote_is_taken_from_its_own_file_where_no_event_tells_it(attempt):
+    for name in ("coordination_events.json", "events.jsonl"):
+        (attempt / name).unlink()
+
+    ((text, _),) = reports(attempt)
+    votes = part(text, "### Voting Analysis")
+    assert "| agent_b | agent1.1 | “agent1 is more complete.” | `agent_b/20261120_140137_270759/vote.json:" in votes
+
+
 def test_a_run_whose_agents_died_names_the_one_that_did(tmp_path):
     ((text, page),) = reports(put(tmp_path, dead_agents()))
 

@@ -228,8 +228,7 @@ def test_one_thread_which_ends_with_the_sink_and_comes_back_with_the_next_span(w
 
     assert watched.sink._thread is None
     call(watched.tracer)
-    watched.wait_for(lambda told: told["agents"])
-    assert threads() == 1
+    watched.wait_for(lambda told: told["agents"] and threads() == 1)
     assert watched.sink._thread is not None
     assert watched.sink._thread.daemon
     watched.watcher.shutdown()
@@ -238,8 +237,7 @@ def test_one_thread_which_ends_with_the_sink_and_comes_back_with_the_next_span(w
     thread.join(5)
     assert not thread.is_alive()
     call(watched.tracer, tool="again")
-    watched.wait_for(lambda told: told["agents"]["bot"]["tool_metrics"]["total_calls"] == 2)
-    assert threads() == 1
+    watched.wait_for(lambda told: told["agents"]["bot"]["tool_metrics"]["total_calls"] == 2 and threads() == 1)
 
 
 FORKING = """

@@ -12,6 +12,7 @@ from typing import Annotated
 import orjson
 import typer
 
+from spantriage.cli.scan import progress
 from spantriage.cli.show import inert
 from spantriage.errors import ConfigError, MissingExtra, SinkError, SourceError
 from spantriage.files import Skip
@@ -55,21 +56,21 @@ def report(
     if turn is not None and turns.count(None):
         raise ConfigError("--turn is for a MassGen log's folder")
     places = [path if found is None else found.attempt for path, found in zip(paths, turns, strict=True)]
-    if trace_id is None and not compare and files_in(places, kind) > FEW:
+    is_picked = trace_id is not None or compare
+    if not is_picked and files_in(places, kind) > FEW:
         _report_fleet(places, kind, workers, target)
         return
     runs, skips = load(places, kind)
-    if len(runs) > 1 and trace_id is None and not compare:
+    if len(runs) > 1 and not is_picked:
         _report_fleet(places, kind, 1, target)
         return
     told = _tell_skips(skips)
     if compare:
         _report_comparison(runs, target)
         return
-    judged = pick(runs, trace_id) if trace_id is not None else runs[0]
     found = turns[0] if len(turns) == 1 else None
     home = found.folder if found is not None else paths[0] if paths[0].is_dir() else paths[0].parent
-    case = open_case(judged, home, told)
+    case = open_case(pick(runs, trace_id) if trace_id is not None else runs[0], home, told)
     document, text = render(case, html=html, truth=truth_of(truth), link=link, judge=judge)
     target.put(document, text, home if found is not None else Path())
 
@@ -123,8 +124,9 @@ def _report_fleet(paths: list[Path], kind: str, workers: int, target: _Target) -
 
     gc.set_threshold(100_000, 50, 1_000)  # much is made and kept here, as in a scan
     going, fleet = Scan(kind, workers=workers), Fleet()
-    for result in going.run(paths):
-        fleet.add(result)
+    with progress(going):
+        for result in going.run(paths):
+            fleet.add(result)
     if not fleet.runs:
         raise SourceError(str(going.skips[0]) if going.skips else f"{', '.join(map(str, paths))}: no run in it")
     name = ", ".join(map(str, paths[:5])) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")

@@ -25,7 +25,7 @@ from spantriage.summary import total
 if TYPE_CHECKING:
     from spantriage.judge import Judge
 
-__all__ = ["scan"]
+__all__ = ["progress", "scan"]
 
 RUNS_SHOWN: Final = 40
 SKIPS_SHOWN: Final = 20
@@ -75,7 +75,7 @@ def scan(
     gc.set_threshold(100_000, 50, 1_000)  # much is made and kept here; the defaults would look through it all the time
     worst = -1
     shown: list[Result] = []
-    with _progress(going):
+    with progress(going):
         for result in going.run(paths):
             worst = max([worst, *(RANK[finding.severity] for finding in result.findings)])
             for sink in sinks if result.findings else ():
@@ -150,7 +150,7 @@ def _read(counts: Counter[str]) -> str:
     return f"{spans:,} spans and {steps:,} other steps" if spans and steps else f"{steps:,} steps" if steps else f"{spans:,} spans"
 
 
-def _progress(going: Scan) -> Progress:
+def progress(going: Scan) -> Progress:
     """Shown on a terminal, on stderr, and gone at the end."""
     screen = console(stderr=True)
     columns = (SpinnerColumn(), Counts(going), TimeElapsedColumn())

@@ -13,6 +13,7 @@ from spantriage.sources.massgen_log import Log
 
 __all__ = ["Moment", "moments_of"]
 
+SNAPSHOTS: Final = 1_000  # of one agent
 RESTART_NS: Final = 10_000_000  # spans tell each agent of one restart within this
 # What the coordination's log and its spans call the same thing.
 KINDS: Final = {
@@ -43,6 +44,10 @@ def moments_of(steps: Iterable[tuple[Step, Ref]], log: Log | None, places: Place
     found = [_moment(step, ref) for step, ref in steps]
     found += _contexts(log, places)
     moments = _once(sorted((each for each in found if each is not None), key=lambda each: each.when_ns))
+    for moment in moments:
+        unplaced = moment.said is None or (moment.ref.span_id is None and moment.ref.line is None)
+        if moment.kind == "vote" and unplaced and log is not None and places is not None and not log.alone:
+            _give_reason(moment, log, places)
     latest: dict[str, str] = {}
     for moment in moments:
         if moment.kind == "answer" and moment.agent and moment.label:
@@ -65,6 +70,17 @@ def _moment(step: Step, ref: Ref) -> Moment | None:
         kind, step.agent, step.end_ns, ref, label if isinstance(label, str) else None, said if isinstance(said, str) else None,
         target if isinstance(target, str) else None, number if type(number) is int else None, labels,
     )  # fmt: skip
+
+
+def _give_reason(vote: Moment, log: Log, places: Places) -> None:
+    """Where no event tells why an agent voted, its own `vote.json` does."""
+    own = log.folder.sub(vote.agent or "")
+    for snapshot in list(own.subs())[:SNAPSHOTS] if own is not None else ():
+        told = snapshot.json("vote.json") if snapshot.has("vote.json") else {}
+        reason, label = told.get("reason"), told.get("voted_for_label")
+        if isinstance(reason, str) and reason and vote.label in (None, label):
+            vote.said, vote.label = reason, label if isinstance(label, str) else vote.label
+            vote.ref = places.ref(f"{vote.agent}/{snapshot.name}/vote.json", "reason")
 
 
 def _once(moments: list[Moment]) -> list[Moment]:

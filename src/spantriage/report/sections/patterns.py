@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from spantriage.report.case import Case
-from spantriage.report.commands import advice, patterns
-from spantriage.report.figures import seconds
+from spantriage.report.commands import Pattern, advice, patterns
+from spantriage.report.figures import length, number, seconds
 from spantriage.report.words import Row, Section, Sentence, code, tell
 
 __all__ = ["LONG", "OFTEN", "command_patterns"]
@@ -23,51 +23,40 @@ def command_patterns(case: Case) -> Section:
     found = patterns(case)
     nothing = _nothing(case)
     section.heading("Frequently Repeated Commands")
-    often = [pattern for pattern in found if pattern.times >= OFTEN][:SHOWN]
-    rows: list[Row] = []
-    for pattern in often:
-        issue, cure = advice(pattern.name)
-        same = max(pattern.exact.values())
-        told = tell("{}" + (f"; {same} times with the very same arguments" if same > 1 else "") + ".", issue)
-        rows.append(
-            (
-                (tell("{}", code(pattern.name)), pattern.times, told, cure),
-                case.cite(*pattern.calls) or case.file("streaming_debug.log", pattern.name[:20]),
-            )
-        )
-    section.table(
-        ("Command", "Times Run", "Issue", "Recommendation"), rows, tell("No command ran {} times or more.", OFTEN) if found else nothing
-    )
+    often = [_often(case, pattern) for pattern in found if pattern.times >= OFTEN][:SHOWN]
+    few = tell("No command ran {} times or more.", OFTEN)
+    section.table(("Command", "Times Run", "Issue", "Recommendation"), often, few if found else nothing)
     section.heading("Commands with Excessive Output")
-    large = sorted((call for pattern in found for call in pattern.calls if pattern.output > LONG), key=lambda call: call.order)
-    sized = sorted((pattern for pattern in found if pattern.output > LONG), key=lambda pattern: -pattern.output)[:SHOWN]
-    rows = [
-        (
-            (
-                tell("{}", code(pattern.name)),
-                f"{pattern.output:,} characters",
-                "All of it goes into the model's context; ask for less of it.",
-            ),
-            case.cite(*(call for call in pattern.calls if call in large)),
-        )
-        for pattern in sized
-    ]
-    section.table(
-        ("Command", "Output Size", "Issue"), rows, tell("No command's output was longer than {} characters.", LONG) if found else nothing
-    )
+    large = sorted((pattern for pattern in found if pattern.output > LONG), key=lambda pattern: -pattern.output)[:SHOWN]
+    short = tell("No command's output was longer than {} characters.", LONG)
+    section.table(("Command", "Output Size", "Issue"), [_large(case, pattern) for pattern in large], short if found else nothing)
     section.heading("Slowest Command Patterns")
     slow = sorted((pattern for pattern in found if pattern.timed), key=lambda pattern: (-max(pattern.timed), pattern.name))[:SLOWEST]
-    rows = [
-        (
-            (tell("{}", code(p.name)), seconds(max(p.timed)), seconds(sum(p.timed) / len(p.timed)), f"{len(p.timed)} calls"),
-            case.cite(*sorted(p.calls, key=lambda call: -call.duration_ns)[:3]),
-        )
-        for p in slow
-    ]
-    section.table(
-        ("Pattern", "Max Time", "Avg Time", "Notes"), rows, Sentence("No data: how long single commands took.") if found else nothing
-    )
+    untimed = Sentence("No data: how long single commands took.")
+    section.table(("Pattern", "Max Time", "Avg Time", "Notes"), [_slow(case, pattern) for pattern in slow], untimed if found else nothing)
     return section
+
+
+def _often(case: Case, pattern: Pattern) -> Row:
+    issue, cure = advice(pattern.name)
+    same = max(pattern.exact.values())
+    told = tell("{}" + (f"; {same} times with the very same arguments" if same > 1 else "") + ".", issue)
+    refs = case.cite(*pattern.calls) or case.file("streaming_debug.log", pattern.name[:20])
+    return (tell("{}", code(pattern.name)), pattern.times, told, cure), refs
+
+
+def _large(case: Case, pattern: Pattern) -> Row:
+    longest = sorted(pattern.calls, key=lambda call: -(length(call.result) or 0))
+    issue = "All of it goes into the model's context; ask for less of it."
+    return (tell("{}", code(pattern.name)), f"{pattern.output:,} characters", issue), case.cite(*longest)
+
+
+def _slow(case: Case, pattern: Pattern) -> Row:
+    timed = pattern.timed
+    slowest = sorted(pattern.calls, key=lambda call: -call.duration_ns)[:3]
+    return (tell("{}", code(pattern.name)), seconds(max(timed)), seconds(sum(timed) / len(timed)), number(len(timed), "call")), case.cite(
+        *slowest
+    )
 
 
 def _nothing(case: Case) -> Sentence:
