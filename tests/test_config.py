@@ -196,3 +196,21 @@ def test_a_wrong_word_about_detectors_is_named(settings: dict[str, Any], words: 
         codes(**settings)
 
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ['ignore = ["flow"]', '[tool.spantriage]\nignore = ["flow"]'])
+def test_a_file_that_is_asked_for_stands_in_for_the_project(content: str, folder: Path) -> None:
+    project(folder, '[tool.spantriage]\nignore = ["loop"]\ngrace_s = 3')
+    (folder / "own.toml").write_text(content)
+
+    settings = load_settings(folder=folder, file=folder / "own.toml")
+    assert (settings.ignore, settings.grace_s) == (("flow",), load_settings(folder=folder.parent).grace_s)
+
+
+@pytest.mark.parametrize("content", [None, "ignore = ["])
+def test_a_file_that_is_asked_for_and_cannot_be_read_is_an_error(content: str | None, folder: Path) -> None:
+    if content is not None:
+        (folder / "own.toml").write_text(content)
+
+    with pytest.raises(ConfigError, match=r"own\.toml"):
+        load_settings(file=folder / "own.toml")

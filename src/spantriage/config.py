@@ -60,11 +60,14 @@ class Settings:
     """Settings of single detectors: `[tool.spantriage.detectors."loop.repeated_call"] at = 5`."""
 
 
-def load_settings(given: Mapping[str, object] | None = None, *, folder: Path | None = None) -> Settings:
-    """Put the settings together. Raises ConfigError naming the setting and where it was read."""
+def load_settings(given: Mapping[str, object] | None = None, *, folder: Path | None = None, file: Path | None = None) -> Settings:
+    """Put the settings together: the project's, or those of a TOML file that was asked for; the environment's; those given.
+
+    Raises ConfigError naming the setting and where it was read.
+    """
     settings = Settings()
     for origin, values in (
-        ("pyproject.toml", _project(folder)),
+        ("pyproject.toml", _project(folder)) if file is None else (str(file), _asked(file)),
         ("environment", _environment(os.environ)),
         ("argument", {k: v for k, v in (given or {}).items() if v is not None}),
     ):
@@ -122,10 +125,25 @@ def _project(folder: Path | None) -> dict[str, object]:
             continue
         except (OSError, ValueError, RecursionError):
             return {}  # a broken project file is its owner's business; the program must still run
-        for name in ("tool", "spantriage"):
-            found = found.get(name) if isinstance(found, dict) else None
-        return found if isinstance(found, dict) else {}
+        return _table(found) or {}
     return {}
+
+
+def _asked(file: Path) -> dict[str, object]:
+    """A file of settings: a table `tool.spantriage` as in pyproject.toml, or else the whole file."""
+    try:
+        with file.open("rb") as opened:
+            found = tomllib.load(opened)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    table = _table(found)
+    return found if table is None else table
+
+
+def _table(found: object) -> dict[str, object] | None:
+    for name in ("tool", "spantriage"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else None
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, object]:

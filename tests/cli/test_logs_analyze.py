@@ -63,3 +63,13 @@ def test_what_is_not_there_is_told_in_one_line(logs, options):
 
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_report_is_made_with_the_settings_of_a_file(logs):
+    (logs / "own.toml").write_text('ignore = ["flow.workflow_violation"]')
+
+    done = spantriage("logs", "analyze", "--logs-dir", logs, "--mode", "self", "--config", logs / "own.toml")
+    text = (logs / LOG / "turn_1" / "ANALYSIS_REPORT.md").read_text()
+    assert done.returncode == 0, done.stderr
+    assert "`model.connection`" in text
+    assert "`flow.workflow_violation`" not in text

@@ -103,6 +103,7 @@ def analyze(
     turn: Annotated[int | None, typer.Option("--turn", min=1, help="The turn; without it the latest.")] = None,
     mode: Annotated[Mode, typer.Option("--mode", help="prompt: print what a coding agent needs. self: write the report.")] = Mode.prompt,
     force: Annotated[bool, typer.Option("--force", help="Write over a report without asking.")] = False,
+    config: Annotated[Path | None, typer.Option("--config", help="A TOML file of settings, as in pyproject.toml.")] = None,
     folder: Annotated[Path, typer.Option("--logs-dir", help="The folder that holds the logs.")] = LOGS,
     truth: Annotated[str | None, typer.Option("--ground-truth", help="What the answer should be: text, or @FILE.")] = None,
     judge: Annotated[str | None, typer.Option("--judge", help="Let a model add to each review: its name for pydantic-ai.")] = None,
@@ -124,7 +125,7 @@ def analyze(
         return
     if found.report.exists() and not force and not _agreed(found.report):
         raise SinkError(f"{found.report} is there and was kept; --force overwrites it")
-    runs, skips = load([found.attempt])
+    runs, skips = load([found.attempt], config=config)
     case = open_case(runs[0], found.folder, (inert(str(skip), 400).plain for skip in skips))
     document, said = render(case, html=False, truth=truth_of(truth), reviewed=True, judge=judge)
     put(found.report, said, force=True)

@@ -23,9 +23,14 @@ def files_in(paths: Iterable[Path], kind: str = "auto") -> int:
     return sum(isinstance(each, Found) for each in find(paths, kind))
 
 
-def load(paths: Iterable[Path], kind: str = "auto", *, assume_failed: bool = False) -> tuple[list[Judged], list[Skip]]:
-    """Every run in these files, and what could not be read. Raises SourceError when nothing could."""
-    replay = Replay(Engine(configure_detectors(load_settings(), all_detectors())), assume_failed=assume_failed)
+def load(
+    paths: Iterable[Path], kind: str = "auto", *, assume_failed: bool = False, config: Path | None = None
+) -> tuple[list[Judged], list[Skip]]:
+    """Every run in these files, judged with the settings of `config`, and what could not be read.
+
+    Raises SourceError when nothing could, ConfigError for the settings.
+    """
+    replay = Replay(Engine(configure_detectors(load_settings(file=config), all_detectors())), assume_failed=assume_failed)
     runs = list(replay.scan(paths, kind))
     if not runs:
         reason = str(replay.skips[0]) if replay.skips else "no run in it"
