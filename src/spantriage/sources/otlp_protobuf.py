@@ -119,12 +119,12 @@ def spans_of(message: bytes, framing: str, source: str | None = None) -> Iterato
 
 
 def _span(span: Span, scope: Scope, resource: Resource, source: str | None) -> RecordedSpan:
-    trace_id = int.from_bytes(span.trace_id, "big")
+    trace_id, parent_id = int.from_bytes(span.trace_id, "big"), int.from_bytes(span.parent_span_id, "big")
     status = span.status
     return RecordedSpan(
         span.name,
         Ids(trace_id, int.from_bytes(span.span_id, "big")),
-        Ids(trace_id, int.from_bytes(span.parent_span_id, "big")) if any(span.parent_span_id) else None,
+        Ids(trace_id, parent_id) if parent_id else None,
         span.start_time_unix_nano or None,
         span.end_time_unix_nano or None,
         _attributes(span.attributes),
@@ -142,10 +142,8 @@ def _attributes(pairs: Sequence[KeyValue]) -> dict[str, object]:
     found: dict[str, object] = {}
     for pair in pairs:
         value = pair.value
-        if value.HasField("string_value"):  # most are texts
-            found[pair.key] = value.string_value
-        else:
-            found[pair.key] = _value(value)
+        # Most are texts, then numbers. A field that is not set reads as empty, so what is not empty is the value.
+        found[pair.key] = value.string_value or value.int_value or _value(value)
     return found
 
 

@@ -6,6 +6,7 @@ What is there already, from a former import or from the live program, is not tak
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Container
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -28,7 +29,6 @@ __all__ = ["Importer"]
 ROWS: Final = 65_536  # in one file
 CHUNK: Final = 2_048  # rows that are held as such, before they are an Arrow table
 DAY_US: Final = 86_400_000_000
-_CELLS: Final = ", ".join(f"{name}::json as {name}" if kind == "JSON" else name for name, kind in COLUMNS.items())
 
 
 class Importer:
@@ -86,13 +86,21 @@ class Importer:
             for each in table[column].chunks:
                 name.update(each.buffers()[2])
         odd = {str(key) for each in table["odd"].to_pylist() if each for key in each}
-        self._con.register("given", table.sort_by([("start_timestamp", "ascending"), ("trace_id", "ascending")]))
+        used = [column for column in table.column_names if table[column].null_count < table.num_rows]
+        self._con.register("given", table.select(used).sort_by([("start_timestamp", "ascending"), ("trace_id", "ascending")]))
         path = self.folder / "parquet" / f"date={_date(day)}" / f"import-{name.hexdigest()}.parquet"
         known = f"select span_id from {stored(look(self.folder))} where trace_id in (select trace_id from given)"
-        relation = f"(select {_CELLS} from given where span_id not in ({known}))"
+        self._con.execute(f"create or replace temp table known as {known}")
+        relation = f"(select {_cells(used)} from given where span_id not in (select span_id from known))"
         if not self._con.execute(f"select count(*) from {relation}").fetchall()[0][0]:
             return
         self.written += write(self._con, relation, path, segments=[], promoted=sorted(set(PROMOTED) - odd))
+
+
+def _cells(used: Container[str]) -> str:
+    """All physical columns in SQL, those that are not `used` as nulls: to sort and hand over nothing is not free."""
+    casts = {name: f"{name}::json" if kind == "JSON" else name for name, kind in COLUMNS.items()}
+    return ", ".join(f"{cast if name in used else f'null::{COLUMNS[name]}'} as {name}" for name, cast in casts.items())
 
 
 def _date(day: int) -> str:

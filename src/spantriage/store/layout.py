@@ -12,7 +12,7 @@ import contextlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -22,7 +22,7 @@ from spantriage.store.columns import LAYOUT_VERSION, PROMOTED
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-__all__ = ["HEADER", "META", "ODD", "Snapshot", "check", "create", "distrusted", "footer", "head_line", "is_store", "look"]
+__all__ = ["HEADER", "META", "ODD", "Snapshot", "check", "create", "footer", "head_line", "is_store", "look", "survey"]
 
 META: Final = "meta.json"
 HEADER: Final = "spantriage_segment"  # the key that a segment's first line has
@@ -102,7 +102,7 @@ def _look(folder: Path) -> Snapshot:
     found.parquet = [path for path in found.parquet if path.stem not in packed]
     for path in names:
         if path.stem not in packed and path.is_file():
-            promoted -= distrusted(path)
+            promoted -= survey(path).distrusted
             found.segments.append(path)
     found.promoted = frozenset(promoted)
     return found
@@ -137,9 +137,36 @@ def _read_footer(path: Path) -> dict[str, Any]:
     return about
 
 
-def distrusted(segment: Path) -> set[str]:
-    """Promoted attributes that cannot be trusted in a segment: unknown to its writer, or of another type somewhere."""
-    data = segment.read_bytes()
+class Surveyed(NamedTuple):
+    """What a segment's bytes tell before its rows are read.
+
+    `lines`: whole ones, but for the first. `distrusted`: promoted attributes that cannot be trusted there, as they are unknown to
+    its writer, or of another type somewhere.
+    """
+
+    lines: int
+    distrusted: frozenset[str]
+
+
+_SURVEYS: Final[dict[tuple[str, int, int, int], Surveyed]] = {}
+
+
+def survey(segment: Path) -> Surveyed:
+    """Look through a segment, once for as long as it does not grow."""
+    stat = segment.stat()
+    key = str(segment), stat.st_ino, stat.st_mtime_ns, stat.st_size
+    found = _SURVEYS.get(key)
+    if found is None:
+        if len(_SURVEYS) > 10_000:
+            _SURVEYS.clear()
+        data = segment.read_bytes()
+        found = Surveyed(max(0, data.count(b"\n") - 1), frozenset(_distrusted(data)))
+        if len(data) == stat.st_size and data.endswith(b"\n"):  # else it has grown meanwhile, or is torn and may be mended
+            _SURVEYS[key] = found
+    return found
+
+
+def _distrusted(data: bytes) -> set[str]:
     head = data[: data.find(b"\n") + 1]
     try:
         found = set(PROMOTED) - set(orjson.loads(head)["promoted"])

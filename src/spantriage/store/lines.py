@@ -42,16 +42,23 @@ def as_table(rows: Iterable[Row]) -> pa.Table:
     """Rows as an Arrow table of the physical columns; values of JSON columns become text."""
     import pyarrow as pa
 
+    rows = list(rows)
     gets = [row.get for row in rows]
-    cells = {name: [get(name) for get in gets] for name in COLUMNS}
+    used = frozenset[str]().union(*rows)  # most columns are empty in most runs
     texts: dict[int, tuple[object, str]] = {}  # of resources, which many rows share
-    for name in _JSON:
-        if name == "otel_resource_attributes":
-            cells[name] = [None if value is None else _shared_text(value, texts) for value in cells[name]]
-        else:
-            cells[name] = [value if value is None or type(value) is str else json_text(value) for value in cells[name]]
     types = _arrow_types()
-    return pa.table([_array(cells[name], kind) for name, kind in types.items()], names=list(types))
+    arrays: list[pa.Array] = []
+    for name, kind in types.items():
+        if name not in used:
+            arrays.append(pa.nulls(len(gets), kind))
+            continue
+        cells = [get(name) for get in gets]
+        if name == "otel_resource_attributes":
+            cells = [None if value is None else _shared_text(value, texts) for value in cells]
+        elif name in _JSON:
+            cells = [value if value is None or type(value) is str else json_text(value) for value in cells]
+        arrays.append(_array(cells, kind))
+    return pa.table(arrays, names=list(types))
 
 
 def _shared_text(value: object, known: dict[int, tuple[object, str]]) -> str:

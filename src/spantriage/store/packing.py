@@ -18,7 +18,7 @@ import orjson
 from spantriage.errors import StoreError
 from spantriage.store import spool
 from spantriage.store.columns import PROMOTED
-from spantriage.store.layout import META, distrusted, footer, look
+from spantriage.store.layout import META, footer, look, survey
 from spantriage.store.parquet import connect, write
 from spantriage.store.relation import listed, segments_relation
 
@@ -91,25 +91,20 @@ def _pack_group(con: Any, folder: Path, group: list[Path]) -> int:
     names = [path.stem for path in group]
     promoted = set(PROMOTED)
     for path in group:
-        promoted -= distrusted(path)
+        promoted -= survey(path).distrusted
     day = group[0].name
     path = folder / "parquet" / f"date={day[:4]}-{day[4:6]}-{day[6:8]}" / f"{_name(names)}.parquet"
     rows = write(con, f"({segments_relation(group)})", path, segments=names, promoted=sorted(promoted))
-    if rows < sum(map(_lines, group)):
+    if rows < sum(survey(path).lines for path in group):
         _set_aside(con, folder, group)
     return rows
-
-
-def _lines(path: Path) -> int:
-    """Whole lines in a segment, but for the first."""
-    return max(0, path.read_bytes().count(b"\n") - 1)
 
 
 def _set_aside(con: Any, folder: Path, group: list[Path]) -> None:
     """Keep a copy of segments that hold whole lines which could not be read: they are deleted otherwise."""
     for path in group:
         found = con.execute(f"select count(*) from ({segments_relation([path])})").fetchall()[0][0]
-        if found < _lines(path):
+        if found < survey(path).lines:
             aside = folder / "damaged"
             aside.mkdir(mode=0o700, exist_ok=True)
             with suppress(FileExistsError):

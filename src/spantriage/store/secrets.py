@@ -27,7 +27,9 @@ class _Clean(set[str]):
             return True
         if len(self) > CLEAN_CAP:
             self.clear()
-        self.update(text for text in new if len(text) <= CLEAN_LENGTH)
+        for text in new:
+            if len(text) <= CLEAN_LENGTH:
+                self.add(text)
         return False
 
 
