@@ -163,6 +163,11 @@ class Intake(ABC):
         unpriced = sum(record.unpriced_calls for record in records.values())
         return {"agents": agents, "runs": {"live": live}, "self": {**self.accounts(), "prices_unknown": unpriced}}
 
+    def unjudged(self) -> set[int]:
+        """The traces of runs that are still being added to, each by the one that stands for its run."""
+        with self._gate:
+            return {key for key, live in self.runs.live.items() if live.judgement is None}
+
     def accounts(self) -> dict[str, int]:
         """Our own counters. Exactly: received = processed + dropped.queue_full + queued."""
         dropped, queued = self._dropped, len(self.queue)
