@@ -141,9 +141,7 @@ def read_span(span: Span, scope: Scope, resource: Resource, source: str | None) 
 
 def read_attributes(pairs: Sequence[KeyValue]) -> dict[str, object]:
     """Attributes as a dict; of two with one name the last counts."""
-    return {
-        pair.key: (value := pair.value).string_value or _value(value) for pair in pairs
-    }
+    return {pair.key: (value := pair.value).string_value or _value(value) for pair in pairs}
 
 
 def _value(value: AnyValue) -> object:
