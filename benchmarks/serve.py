@@ -42,9 +42,17 @@ def template() -> ExportTraceServiceRequest:
         agent = f"agent {number % 8}"
         with tracer.start_as_current_span(f"invoke_agent {agent}", attributes=_named("invoke_agent", agent)):
             for step in range(SPANS // RUNS // 2):
-                chat = {**_named("chat", agent), "gen_ai.request.model": "gpt-4o-mini", "gen_ai.provider.name": "openai"}
-                usage = {"gen_ai.usage.input_tokens": 900 + step, "gen_ai.usage.output_tokens": 80, "gen_ai.input.messages": _message(step)}
-                tracer.start_span("chat gpt-4o-mini", attributes={**chat, **usage, "gen_ai.output.messages": _message(step)}).end()
+                chat: dict[str, str | int] = {
+                    **_named("chat", agent),
+                    "gen_ai.request.model": "gpt-4o-mini",
+                    "gen_ai.provider.name": "openai",
+                }
+                usage: dict[str, str | int] = {
+                    "gen_ai.usage.input_tokens": 900 + step,
+                    "gen_ai.usage.output_tokens": 80,
+                    "gen_ai.input.messages": _message(step),
+                }
+                tracer.start_span("chat gpt-4o-mini", attributes=chat | usage | {"gen_ai.output.messages": _message(step)}).end()
                 if step == SPANS // RUNS // 2 - 1:
                     break
                 failing = number % 8 == 0 and step == 3
@@ -52,10 +60,11 @@ def template() -> ExportTraceServiceRequest:
                 call = {"gen_ai.tool.name": f"read_{step}", "gen_ai.tool.call.arguments": f'{{"page": {step}}}'}
                 call |= {"gen_ai.tool.call.result": said}
                 tracer.start_span(f"execute_tool read_{step}", attributes={**_named("execute_tool", agent), **call}).end()
-    return ExportTraceServiceRequest.FromString(encode_spans(kept.get_finished_spans()).SerializeToString())
+    made: ExportTraceServiceRequest = encode_spans(kept.get_finished_spans())
+    return made
 
 
-def _named(operation: str, agent: str) -> dict[str, str]:
+def _named(operation: str, agent: str) -> dict[str, str | int]:
     return {"gen_ai.operation.name": operation, "gen_ai.agent.name": agent}
 
 

@@ -32,7 +32,7 @@ def serve(
     state: Annotated[Path | None, typer.Option("--state", help="Folder of what is under way; STORE/serve or .spantriage/serve.")] = None,
     spool_mb: Annotated[int, typer.Option("--spool-mb", min=1, help="How much may wait on disk to be handed on.")] = 1_024,
 ) -> None:
-    """Take spans of any program, in any language: judge, keep and forward them.
+    """Take spans of any program, in any language: judge, keep and forward them. A page at the same address shows them live.
 
     Headers of forwarded requests are those of OTEL_EXPORTER_OTLP_HEADERS. Beyond this machine a key is needed, which senders
     give as a bearer: SPANTRIAGE_SERVE_KEY.
@@ -58,7 +58,7 @@ def serve(
     app = make_app(service, local=not key)
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", access_log=False, server_header=False, date_header=False,
-        limit_concurrency=CONNECTIONS, timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=5, lifespan="on",
+        limit_concurrency=CONNECTIONS, timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=2, lifespan="on",
     )  # fmt: skip
     gc.freeze()
     gc.set_threshold(100_000, 50, 1_000)  # much is made and kept here; the defaults would look through it all the time

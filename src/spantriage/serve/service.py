@@ -15,6 +15,7 @@ from spantriage.config import Settings, configure_detectors, load_settings
 from spantriage.detectors import all_detectors
 from spantriage.errors import ConfigError
 from spantriage.serve import receiving
+from spantriage.serve.board import Board
 from spantriage.serve.events import OutboxSink
 from spantriage.serve.forwarding import Forwarder
 from spantriage.serve.ledger import Ledger
@@ -81,6 +82,9 @@ class Service:
         outbox = Ledger(folder / "outbox", cap_bytes=self.limits.spool_bytes) if forward else None
         self.forwarder = None if outbox is None else Forwarder(forward, outbox, **({} if backoff_s is None else {"backoff_s": backoff_s}))
         self.worker = Worker(self.settings, configure_detectors(self.settings, all_detectors()), sinks)
+        self.board = Board(self.worker)
+        self.worker.add_sink(self.board)
+        self.closing = False
         keeper = None
         if target is not None:
             keeper = Keeper(Spool(create(target.folder)), target.content)
@@ -141,6 +145,7 @@ class Service:
     def close(self, timeout_s: float) -> None:
         """Process, judge and hand on what is there, as far as the time allows; what is not is on disk for the next process."""
         deadline = time.monotonic() + timeout_s
+        self.closing = True
         self.road.close(timeout_s / 2)
         self.worker.close(max(0.5, (deadline - time.monotonic()) / 2))
         if self.forwarder is not None:

@@ -1,4 +1,4 @@
-"""The service on the web: `POST /v1/traces`, `/healthz`, `/metrics`."""
+"""The service on the web: `POST /v1/traces`, `/healthz`, `/metrics`, the page at `/` and its `/events`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from spantriage.serve.pages import ASSETS, asset, events
 from spantriage.serve.receiving import JSON, PROTOBUF, Refused, complain
 from spantriage.serve.service import Service
 
@@ -52,6 +53,20 @@ def make_app(service: Service, *, local: bool = True) -> Starlette:
         text = await anyio.to_thread.run_sync(exposition, service)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    watching = [0]
+
+    def count(more: int) -> int:
+        watching[0] += more
+        return watching[0]
+
+    stream = events(service, count)
+
+    async def watch(request: Request) -> Response:
+        return stream(request)
+
+    async def page(request: Request) -> Response:
+        return asset(request.url.path)
+
     def guarded(handler: Handler, *, is_open: bool = False) -> Handler:
         async def guard(request: Request) -> Response:
             try:
@@ -63,7 +78,8 @@ def make_app(service: Service, *, local: bool = True) -> Starlette:
             except Refused as refused:
                 response = _refuse(request, refused)
             service.counters[str(response.status_code)] += 1
-            response.headers.update(HEADERS)
+            for name, value in HEADERS.items():
+                response.headers.setdefault(name, value)
             return response
 
         return guard
@@ -72,6 +88,8 @@ def make_app(service: Service, *, local: bool = True) -> Starlette:
         Route("/v1/traces", guarded(receiver.post), methods=["POST"]),
         Route("/healthz", guarded(healthz, is_open=True), methods=["GET"]),
         Route("/metrics", guarded(metrics), methods=["GET"]),
+        Route("/events", guarded(watch), methods=["GET"]),
+        *(Route(path, guarded(page, is_open=True), methods=["GET"]) for path in ASSETS),
     ]
     return Starlette(routes=routes, lifespan=lifespan)
 
