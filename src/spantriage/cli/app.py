@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from spantriage import __version__
-from spantriage.cli import demo, detectors, doctor, logs, mcp, pack, query, scan, serve, taxonomy, traces
+from spantriage.cli import demo, detectors, doctor, logs, mcp, pack, query, scan, serve, taxonomy, traces, watch
 
 app = typer.Typer(
     name="spantriage",
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 app.command("scan")(scan.scan)
 app.command("serve")(serve.serve)
+app.command("watch")(watch.watch)
 app.command("query")(query.query)
 app.command("pack")(pack.pack)
 app.command("mcp")(mcp.mcp)
