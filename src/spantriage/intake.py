@@ -170,6 +170,11 @@ class Intake(ABC):
         with self._gate:
             return {key for key, live in self.runs.live.items() if live.judgement is None}
 
+    def overdue(self) -> int:
+        """How many runs are complete and wait to be judged."""
+        with self._gate:
+            return len(self.runs.due(time.monotonic_ns()))
+
     def latest_runs(self, number: int) -> list[LiveRun]:
         """The live runs that something came to last, newest last. They go on changing: look at copies."""
         with self._gate:

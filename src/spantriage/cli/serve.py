@@ -61,7 +61,7 @@ def serve(
         limit_concurrency=CONNECTIONS, timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=2, lifespan="on",
     )  # fmt: skip
     gc.freeze()
-    gc.set_threshold(100_000, 50, 1_000)  # much is made and kept here; the defaults would look through it all the time
+    gc.set_threshold(100_000, 50, 100)  # much is made and kept here; the defaults would look through it all the time
     print(f"listening on http://{otlp.rpartition(':')[0]}:{listener.getsockname()[1]}", file=sys.stderr, flush=True)
     uvicorn.Server(config).run([listener])
 

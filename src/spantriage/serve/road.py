@@ -33,6 +33,8 @@ SPANS: Final = 1  # kind of a record
 SLICE: Final = 512  # spans judged at a stretch
 HOLD_S: Final = 0.5  # between attempts at what could not be written
 PRUNE_S: Final = 1.0
+STEP_S: Final = 0.1  # how often it looks whether the worker is still with it
+AHEAD: Final = 200  # complete runs that may wait to be judged
 _CODES: Final = {1: "OK", 2: "ERROR"}
 
 
@@ -52,7 +54,7 @@ class Road:
         self._kept_bytes = kept_bytes  # of requests that are done, kept for a restart while their runs are live
         self._known = inbox.done_number  # what an earlier process has done: judged again, for the runs it belongs to, and no more
         self._stop = threading.Event()
-        self._pruned = 0.0
+        self._pruned = self._stepped = 0.0
         self.held = ""  # why nothing moves
         self.counters: Counter[str] = Counter()  # spans: done, recalled; and stored, enriched, held (attempts), kept_too_long (files)
         self._thread = threading.Thread(target=self._work, name="spantriage-road", daemon=True)
@@ -88,6 +90,7 @@ class Road:
                     self.counters["lost"] += record.things
                     self.inbox.done(record.number, record.things, len(record.body))
             self._tidy(idle=record is None)
+            self._keep_step()
             if record is None:
                 with self.inbox.arrived:
                     if not self._stop.is_set():
@@ -106,6 +109,16 @@ class Road:
             return
         self.counters["done"] += record.things
         self.inbox.done(record.number, record.things, len(record.body))
+
+    def _keep_step(self) -> None:
+        """Wait for the worker where it has fallen behind: complete runs that are not judged yet take memory."""
+        if time.monotonic() - self._stepped < STEP_S:
+            return
+        if self._worker.overdue() > AHEAD:
+            self.counters["paused"] += 1
+            while self._worker.overdue() > AHEAD // 2 and not self._stop.is_set():
+                self._stop.wait(0.02)
+        self._stepped = time.monotonic()
 
     # -- judged --------------------------------------------------------------------------------------------------------------
 
