@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -30,6 +31,8 @@ class Receiver:
         self.spans: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self.arrived = threading.Condition()
+        self.answers = 200  # another status: what comes is not taken
+        self.asked = 0  # requests that came
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,9 +41,12 @@ class Receiver:
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
                 with outer.arrived:
-                    outer.take(self.path, body)
+                    status = outer.answers
+                    outer.asked += 1
+                    if status == 200:
+                        outer.take(self.path, body)
                     outer.arrived.notify_all()
-                self.send_response(200)
+                self.send_response(status)
                 self.send_header("Content-Type", "application/x-protobuf")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -76,6 +82,11 @@ class Receiver:
                                 "attributes": attributes_of(record.attributes),
                             }
                         )
+
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+        """Wait until something holds of what has come."""
+        with self.arrived:
+            assert self.arrived.wait_for(condition, timeout_s), (len(self.spans), self.events, self.asked)
 
     def span(self, name: str) -> dict[str, Any]:
         """The attributes of the last span of this name that is no pending copy."""

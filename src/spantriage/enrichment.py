@@ -57,6 +57,10 @@ class Enriched(BoundedAttributes):
         """Wait for nothing more: the span was looked at, or was dropped from a full queue."""
         self._waits = False
 
+    def found(self) -> dict[str, Any]:
+        """What is shown beside the span's own attributes, as far as the worker has come; for those who read no attributes."""
+        return self._found or {}
+
     def copy(self) -> dict[str, Any]:
         """A plain dict with the same content."""
         return dict(self._all())

@@ -10,6 +10,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict, deque
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from spantriage.config import Settings
@@ -22,6 +23,7 @@ from spantriage.runs import Runs
 
 if TYPE_CHECKING:
     from spantriage.finding import Finding
+    from spantriage.live_run import LiveRun
     from spantriage.record import Record
 
 __all__ = ["Intake"]
@@ -162,6 +164,21 @@ class Intake(ABC):
         live = sum(1 for live in list(self.runs.live.values()) if live.judgement is None)
         unpriced = sum(record.unpriced_calls for record in records.values())
         return {"agents": agents, "runs": {"live": live}, "self": {**self.accounts(), "prices_unknown": unpriced}}
+
+    def unjudged(self) -> set[int]:
+        """The traces of runs that are still being added to, each by the one that stands for its run."""
+        with self._gate:
+            return {key for key, live in self.runs.live.items() if live.judgement is None}
+
+    def overdue(self) -> int:
+        """How many runs are complete and wait to be judged."""
+        with self._gate:
+            return len(self.runs.due(time.monotonic_ns()))
+
+    def latest_runs(self, number: int) -> list[LiveRun]:
+        """The live runs that something came to last, newest last. They go on changing: look at copies."""
+        with self._gate:
+            return list(islice(reversed(self.runs.live.values()), number))[::-1]
 
     def accounts(self) -> dict[str, int]:
         """Our own counters. Exactly: received = processed + dropped.queue_full + queued."""

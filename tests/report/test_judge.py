@@ -32,7 +32,8 @@ def saying(*points):
 def judged(case, *points, reviewed=False):
     model, asked = saying(*points)
     document = compose(case, generated=GENERATED, reviewed=reviewed)
-    faults = deepen(document, ask_model(model))
+    with ask_model(model) as ask:
+        faults = deepen(document, ask)
     return render(document), asked, faults
 
 
@@ -75,7 +76,8 @@ def test_a_model_that_does_not_answer_leaves_the_report_as_it_is(case):
         raise ConnectionError("refused")
 
     document = compose(case, generated=GENERATED)
-    faults = deepen(document, ask_model(FunctionModel(fail)))
+    with ask_model(FunctionModel(fail)) as ask:
+        faults = deepen(document, ask)
 
     assert "ConnectionError: refused" in faults[0]
     assert "A model was asked and did not answer (ConnectionError)." in render(document)

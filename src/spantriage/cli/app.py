@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from spantriage import __version__
-from spantriage.cli import demo, detectors, doctor, logs, mcp, pack, query, report, scan, taxonomy, traces
+from spantriage.cli import demo, detectors, doctor, logs, mcp, pack, query, report, scan, serve, taxonomy, traces, watch
 
 app = typer.Typer(
     name="spantriage",
@@ -15,6 +15,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("scan")(scan.scan)
+app.command("serve")(serve.serve)
+app.command("watch")(watch.watch)
 app.command("query")(query.query)
 app.command("report")(report.report)
 app.command("pack")(pack.pack)

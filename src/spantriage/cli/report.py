@@ -162,7 +162,9 @@ def render(
     if judge is not None:
         from spantriage.report.judge import ask_model, deepen
 
-        for fault in deepen(document, ask_model(judge), truth=truth is not None):
+        with ask_model(judge) as ask:
+            faults = deepen(document, ask, truth=truth is not None)
+        for fault in faults:
             print(inert(fault, 400).plain, file=sys.stderr)
     return document, run_page(case, document) if html else markdown(document)
 

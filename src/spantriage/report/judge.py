@@ -6,7 +6,9 @@ names, and points that say what only ground truth can, are left out and counted.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, Field
@@ -52,8 +54,12 @@ Ask = Callable[[str, str], list[Point]]
 """(question, report) -> points. May raise whatever the model's client raises."""
 
 
-def ask_model(model: str | Model) -> Ask:
-    """Ask through pydantic-ai; `model` is its name there, such as `openai:gpt-5`. Raises MissingExtra without it."""
+@contextmanager
+def ask_model(model: str | Model) -> Iterator[Ask]:
+    """Ask through pydantic-ai; `model` is its name there, such as `openai:gpt-5`. Raises MissingExtra without it.
+
+    All questions share a loop, for clients are bound to theirs; it is closed in the end.
+    """
     try:
         from pydantic_ai import Agent
     except ImportError as error:
@@ -63,10 +69,13 @@ def ask_model(model: str | Model) -> Ask:
     except Exception as error:  # an unknown name, a missing key or a missing client, each with words of its own
         raise ConfigError(f"--judge {model}: {error}") from error
 
-    def ask(question: str, report: str) -> list[Point]:
-        return list(agent.run_sync(f"{question}\n\n<report>\n{report}\n</report>").output)
+    with asyncio.Runner() as runner:
 
-    return ask
+        def ask(question: str, report: str) -> list[Point]:
+            answer = runner.run(agent.run(f"{question}\n\n<report>\n{report}\n</report>"))
+            return list(answer.output)
+
+        yield ask
 
 
 def deepen(document: Document, ask: Ask, *, truth: bool = False) -> list[str]:

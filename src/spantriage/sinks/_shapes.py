@@ -38,7 +38,7 @@ def _many(findings: Sequence[Finding], time_ns: int) -> bytes:
 
 
 def _slack_one(finding: Finding, writer_id: str, seq: int) -> bytes:
-    state = "withdrawn" if finding.withdrawn else finding.severity
+    state = ("recovered" if finding.reason == "recovered" else "withdrawn") if finding.withdrawn else finding.severity
     head = f"{state}: {clean(finding.code)} ({clean(finding.agent or 'unknown')})" + " - root cause" * finding.primary
     said = [finding.summary]
     if finding.root_cause and not finding.withdrawn:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from spantriage.finding import Finding
 
-__all__ = ["EVENT_NAME", "FOR_LOGFIRE", "OtlpSink", "attributes_of", "open"]
+__all__ = ["EVENT_NAME", "FOR_LOGFIRE", "SCOPE", "SEVERITY", "OtlpSink", "attributes_of", "open"]
 
 LOG: Final = logging.getLogger("spantriage")
 SCOPE: Final = "spantriage"
@@ -46,7 +46,7 @@ EVENT_NAME: Final = "gen_ai.evaluation.result"
 TIMEOUT_S: Final = 5.0  # of one export with its retries
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SAMPLED: Final = trace.TraceFlags(trace.TraceFlags.SAMPLED)
-_SEVERITY: Final[dict[Severity, tuple[SeverityNumber, str]]] = {
+SEVERITY: Final[dict[Severity, tuple[SeverityNumber, str]]] = {
     "info": (SeverityNumber.INFO, "INFO"),
     "warning": (SeverityNumber.WARN, "WARN"),
     "error": (SeverityNumber.ERROR, "ERROR"),
@@ -98,7 +98,7 @@ def _inert(value: object) -> object:
 
 
 def _record(finding: Finding, code: str) -> LogRecord:
-    number, severity = _SEVERITY[finding.severity]
+    number, severity = SEVERITY[finding.severity]
     span = trace.SpanContext(int(finding.trace_id, 16), int(finding.span_id, 16), is_remote=False, trace_flags=_SAMPLED)
     return LogRecord(
         timestamp=(datetime.fromisoformat(finding.time) - _EPOCH) // timedelta(microseconds=1) * 1_000,

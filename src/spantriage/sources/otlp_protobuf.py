@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
     from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
-__all__ = ["FRAMINGS", "framing_of", "messages", "spans_of"]
+__all__ = ["FRAMINGS", "framing_of", "messages", "read_attributes", "read_span", "spans_of"]
 
 FRAMINGS: Final = ("plain", "fixed", "varint")
 SPANS_TAG: Final = 0x0A  # field 1 of TracesData and of ExportTraceServiceRequest: a ResourceSpans
@@ -111,14 +111,15 @@ def spans_of(message: bytes, framing: str, source: str | None = None) -> Iterato
     except (DecodeError, RecursionError) as error:
         raise ValueError(f"not OTLP: {error}") from error
     for batch in batches:
-        resource = Resource(_attributes(batch.resource.attributes))
+        resource = Resource(read_attributes(batch.resource.attributes))
         for group in batch.scope_spans:
             scope = Scope(group.scope.name, group.scope.version or None)
             for span in group.spans:
-                yield _span(span, scope, resource, source)
+                yield read_span(span, scope, resource, source)
 
 
-def _span(span: Span, scope: Scope, resource: Resource, source: str | None) -> RecordedSpan:
+def read_span(span: Span, scope: Scope, resource: Resource, source: str | None) -> RecordedSpan:
+    """One span of a message."""
     trace_id, parent_id = int.from_bytes(span.trace_id, "big"), int.from_bytes(span.parent_span_id, "big")
     status = span.status
     return RecordedSpan(
@@ -127,8 +128,8 @@ def _span(span: Span, scope: Scope, resource: Resource, source: str | None) -> R
         Ids(trace_id, parent_id) if parent_id else None,
         span.start_time_unix_nano or None,
         span.end_time_unix_nano or None,
-        _attributes(span.attributes),
-        [Event(e.name, _attributes(e.attributes), e.time_unix_nano or None) for e in span.events],
+        read_attributes(span.attributes),
+        [Event(e.name, read_attributes(e.attributes), e.time_unix_nano or None) for e in span.events],
         [Link(Ids(int.from_bytes(e.trace_id, "big"), int.from_bytes(e.span_id, "big"))) for e in span.links],
         scope,
         resource,
@@ -138,7 +139,8 @@ def _span(span: Span, scope: Scope, resource: Resource, source: str | None) -> R
     )
 
 
-def _attributes(pairs: Sequence[KeyValue]) -> dict[str, object]:
+def read_attributes(pairs: Sequence[KeyValue]) -> dict[str, object]:
+    """Attributes as a dict; of two with one name the last counts."""
     found: dict[str, object] = {}
     for pair in pairs:
         value = pair.value
@@ -152,5 +154,5 @@ def _value(value: AnyValue) -> object:
     if kind == "array_value":
         return tuple(_value(each) for each in value.array_value.values)  # as the SDK keeps them
     if kind == "kvlist_value":
-        return _attributes(value.kvlist_value.values)
+        return read_attributes(value.kvlist_value.values)
     return None if kind is None else getattr(value, kind)

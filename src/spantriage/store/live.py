@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-__all__ = ["StoreProcessor"]
+__all__ = ["StoreProcessor", "capped_line"]
 
 LOG: Final = logging.getLogger("spantriage")
 QUEUE: Final = 8_192  # spans that wait; beyond it the oldest is dropped and counted
@@ -148,7 +148,7 @@ class StoreProcessor(SpanProcessor):
         for span in spans:
             try:
                 rows = self._rows.of(span)
-                lines += [_capped(row) for row in rows]
+                lines += [capped_line(row) for row in rows]
                 told += bool(rows)
             except Exception:
                 self._excuse("a span could not be read and is not stored")
@@ -224,7 +224,8 @@ class StoreProcessor(SpanProcessor):
         self._begin()
 
 
-def _capped(row: dict[str, Any]) -> bytes:
+def capped_line(row: dict[str, Any]) -> bytes:
+    """A row as a line of at most LINE_BYTES: a longer one loses what was said in it."""
     made = line(row)
     if len(made) > LINE_BYTES:
         kept = {key: value for key, value in row.items() if key not in ("content", "otel_events", "attributes_json_schema")}
