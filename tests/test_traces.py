@@ -190,7 +190,7 @@ def test_the_interval_for_pairs_is_narrower_where_both_pass_the_same_tasks():
 @pytest.mark.parametrize(
     ("text", "shared"),
     [
-        ("see /home/anna/work/x.py and /Users/bob", "see ~/work/x.py and ~"),
+        ("see /home/anna/code/x.py and /Users/bob", "see ~/code/x.py and ~"),
         ("C:\\Users\\anna\\x", "~\\x"),
         ("mail anna.b@example.org from 10.1.2.3 or db7.corp", "mail [email] from [address] or [host]"),
         ("fe80:0:0:0:1:2:3:4", "[address]"),

@@ -1,8 +1,9 @@
 """Recorded runs judged by several processes, each reading files of its own.
 
 A trace may lie in files that different processes have read, or link to one that does. Such runs are found out when all
-is read; what the processes made of their parts is dropped, and they are read again as one. So the runs and findings are
-those of a single process, whatever the number of workers.
+is read; what the processes made of their parts is dropped, and they are read again as one. So the runs are
+those of a single process, whatever the number of workers; and the findings, but for `cost.runaway`, which looks back on
+earlier runs of its own process.
 """
 
 from __future__ import annotations
